@@ -1,0 +1,19 @@
+/* digest.h - SHA-256, written out as 64 hexadecimal digits. */
+#ifndef TWI_BASE_DIGEST_H
+#define TWI_BASE_DIGEST_H
+
+#include "base/ctx.h"
+
+#include <stdint.h>
+
+#define TWI_DIGEST_HEX 64 /* characters, without the NUL */
+
+typedef struct twi_digest { /* one being computed */
+    uint64_t opaque[32];
+} twi_digest;
+
+void twi_digest_start(twi_digest *digest);
+void twi_digest_add(twi_digest *digest, const void *data, size_t size);
+void twi_digest_finish(twi_digest *digest, char hex[TWI_DIGEST_HEX + 1]);
+
+#endif

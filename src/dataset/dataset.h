@@ -1,0 +1,16 @@
+/* dataset.h - the room's own door: the tw_dataset functions of topwork.h are implemented in this room;
+ * what follows is for the rooms above. */
+#ifndef TWI_DATASET_DATASET_H
+#define TWI_DATASET_DATASET_H
+
+#include "dataset/split.h"
+
+/* Labels of all pictures [tw_dataset_count()], borrowed. */
+const uint32_t *twi_dataset_labels(const tw_dataset *dataset);
+/* The path of picture i relative to the folder or manifest that was opened, borrowed: what a model file remembers
+ * (never an absolute path). */
+const char *twi_dataset_relative_path(const tw_dataset *dataset, size_t i);
+/* True when the folder or manifest names the parts itself (train/ val/ test/, or a split column). */
+bool twi_dataset_has_parts(const tw_dataset *dataset);
+
+#endif

@@ -1,0 +1,66 @@
+/* features.h - pictures to a feature matrix: decode threads and engine batches that overlap. */
+#ifndef TWI_FEATURES_FEATURES_H
+#define TWI_FEATURES_FEATURES_H
+
+#include "engine/engine.h"
+#include "image/image.h"
+
+typedef struct twi_extractor twi_extractor; /* mutable: one thread at a time */
+
+typedef struct twi_extractor_opts {
+    twi_recipe recipe;
+    twi_output output;
+    tw_precision precision; /* AUTO: chosen on the first 16 readable pictures of the first run */
+    size_t batch;           /* 0: twi_engine_default_batch() */
+    size_t max_pixels;
+    bool strict;
+} twi_extractor_opts;
+
+/* Compiles network, which must outlive the extractor, for the thread budget of ctx. */
+tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_extractor_opts *opts,
+                            twi_extractor **out);
+void twi_extractor_free(twi_extractor *extractor);
+size_t twi_extractor_feature_count(const twi_extractor *extractor);
+/* AUTO until the first run has chosen. */
+tw_precision twi_extractor_precision(const twi_extractor *extractor);
+
+/* Where pictures come from. path: the file of picture i (NULL: no more); or bytes (path NULL): its bytes and a name
+ * for messages, false when there are no more. Called in order of i, from one thread at a time; what it
+ * returns must stay valid until row was called for i. */
+typedef struct twi_source {
+    const char *(*path)(void *user, size_t i);
+    bool (*bytes)(void *user, size_t i, tw_bytes *src, const char **name);
+    void *user;
+    size_t total; /* for progress; 0: unknown */
+} twi_source;
+
+typedef struct twi_extract_stats {
+    size_t rows, failed;
+    double seconds_decode, seconds_network; /* summed over threads */
+    double seconds_wall;
+} twi_extract_stats;
+
+/* Runs every picture of source and calls row (topwork.h) in the order of i, from the calling thread. stats may be NULL.
+ * Progress stage: "features". */
+tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
+                            tw_row_fn row, void *user, twi_extract_stats *stats);
+
+/* ---- .npy ---------------------------------------------------------------------------------- */
+
+/* A float32 matrix [rows, columns] written row by row to an .npy file (format 1.0, C order), atomically replaced at commit. */
+typedef struct twi_npy twi_npy;
+tw_status twi_npy_create(tw_ctx *ctx, const char *path, size_t columns, twi_npy **out);
+tw_status twi_npy_append(tw_ctx *ctx, twi_npy *npy, const float *rows, size_t n);
+tw_status twi_npy_commit(tw_ctx *ctx, twi_npy *npy);
+void twi_npy_free(twi_npy *npy); /* NULL is fine; without commit nothing is left behind */
+
+/* A float32 matrix kept in an unlinked temporary file, written row by row, then mapped to read. It costs
+ * disk, not memory: folder is where ($TMPDIR or /tmp when NULL). */
+typedef struct twi_matrix_file twi_matrix_file;
+tw_status twi_matrix_file_create(tw_ctx *ctx, const char *folder, size_t columns, twi_matrix_file **out);
+tw_status twi_matrix_file_append(tw_ctx *ctx, twi_matrix_file *file, const float *rows, size_t n);
+/* Maps what was written: *x [*rows, columns], valid until free. No append after this. */
+tw_status twi_matrix_file_map(tw_ctx *ctx, twi_matrix_file *file, const float **x, size_t *rows);
+void twi_matrix_file_free(twi_matrix_file *file); /* NULL is fine */
+
+#endif
