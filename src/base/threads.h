@@ -1,4 +1,4 @@
-/* threads.h - plain threads (C11 threads over pthreads): a parallel loop, and a bounded queue. */
+/* threads.h - plain threads (pthreads): a parallel loop, and a bounded queue. */
 #ifndef TWI_BASE_THREADS_H
 #define TWI_BASE_THREADS_H
 
