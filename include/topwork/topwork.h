@@ -128,6 +128,8 @@ TW_API const char *tw_backbone_digest(const tw_backbone *backbone); /* "sha256:.
 TW_API size_t tw_backbone_parameters(const tw_backbone *backbone);  /* weights, all of them */
 TW_API size_t tw_backbone_feature_count(const tw_backbone *backbone); /* d with average pooling */
 TW_API size_t tw_backbone_class_count(const tw_backbone *backbone); /* of its own classifier; 0: none */
+/* The name of class k of its own classifier, NULL when the file carries no names. */
+TW_API const char *tw_backbone_class_name(const tw_backbone *backbone, size_t k);
 /* Input size the recipe makes: *height, *width. */
 TW_API void tw_backbone_input(const tw_backbone *backbone, size_t *height, size_t *width);
 /* The whole JSON document of the file (recipe, graph, origin), fresh memory: release with tw_free(). */
@@ -146,12 +148,19 @@ TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *a
 /* ---- features ------------------------------------------------------------------------------ */
 
 typedef enum tw_precision { TW_PRECISION_AUTO = 0, TW_PRECISION_F32 = 1, TW_PRECISION_BF16 = 2 } tw_precision;
-typedef enum tw_pooling { TW_POOLING_AVG = 0, TW_POOLING_MAX = 1, TW_POOLING_NONE = 2 } tw_pooling;
+/* DEFAULT: average, and none with the reference recipe. NONE: flattened in NHWC order. */
+typedef enum tw_pooling {
+    TW_POOLING_DEFAULT = 0,
+    TW_POOLING_AVG = 1,
+    TW_POOLING_MAX = 2,
+    TW_POOLING_NONE = 3
+} tw_pooling;
 
 typedef struct tw_extract_opts {
     size_t size_bytes;
-    tw_precision precision; /* AUTO: the fastest whose features stay within cosine 0.999 of f32 */
-    tw_pooling pooling;     /* NONE: flattened in NHWC order */
+    tw_precision precision; /* AUTO: the fastest whose features stay within cosine 0.999 of f32; f32 with
+                               the reference recipe */
+    tw_pooling pooling;
     size_t batch;           /* engine batch; 0: chosen for this machine */
     int reference_recipe;   /* do to the letter what the well-known Python script does */
     int classifier;         /* outputs are the network's own class probabilities, not features */

@@ -55,6 +55,11 @@ tw_status twi_json_print(tw_ctx *ctx, const twi_json *value, char **text, size_t
     return TW_OK;
 }
 
+twi_json *twi_json_copy(const twi_json *value)
+{
+    return value ? outer(json_deep_copy(inner_const(value))) : NULL;
+}
+
 void twi_json_free(twi_json *value)
 {
     json_decref(inner(value));

@@ -13,6 +13,7 @@ typedef struct twi_json twi_json; /* a value; borrowed unless the comment says n
 tw_status twi_json_parse(tw_ctx *ctx, const char *name, const char *text, size_t size, twi_json **out);
 /* Compact text, keys in insertion order, fresh memory (twi_free()). */
 tw_status twi_json_print(tw_ctx *ctx, const twi_json *value, char **text, size_t *size);
+twi_json *twi_json_copy(const twi_json *value); /* deep; new, NULL when memory ran out or value is NULL */
 void twi_json_free(twi_json *value); /* a new value that was not handed to a parent; NULL is fine */
 
 /* Building. A failed call (no memory, text not UTF-8) returns NULL; setters accept a NULL child and then mark

@@ -1,0 +1,31 @@
+/* backbone.h - the struct behind tw_backbone, for the files of this room. */
+#ifndef TWI_API_BACKBONE_H
+#define TWI_API_BACKBONE_H
+
+#include "bundle/bundle.h"
+#include "image/image.h"
+#include "network/network.h"
+
+struct tw_backbone {
+    char *name;
+    char digest[72];    /* "sha256:..." */
+    twi_bundle *bundle; /* NULL when it lives inside a model, whose bundle holds the weights */
+    const twi_json *document; /* borrowed from a bundle; "recipe", "graph", ... */
+    twi_network *network;
+    twi_recipe recipe;
+    twi_tensors extras; /* tensors of the file that are not weights: "labels" */
+    char **labels;      /* [n_labels] or NULL */
+    size_t n_labels;
+    char *labels_text; /* what labels points into */
+};
+
+/* Reads the backbone whose document is document and whose tensors are those of bundle that start
+ * with prefix ("" or "backbone."). Nothing is copied: bundle must outlive it. name is for messages.
+ */
+tw_status twi_backbone_read(tw_ctx *ctx, const char *name, const twi_bundle *bundle,
+                            const twi_json *document, const char *prefix, tw_backbone **out);
+
+/* Where backbones are looked for, in order: calls fn with each folder until it returns true. */
+tw_status twi_backbone_folders(tw_ctx *ctx, bool (*fn)(void *user, const char *folder), void *user);
+
+#endif

@@ -1,0 +1,135 @@
+/* harvest.c - extracting the chosen pictures of a data set into a matrix on disk. */
+#include "api/harvest.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/threads.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_FILE_BYTES ((size_t)1 << 30)
+
+typedef struct run {
+    tw_ctx *ctx;
+    const tw_dataset *dataset;
+    const size_t *order;
+    size_t n;
+    tw_report *report;
+    twi_harvest *harvest;
+    twi_failure failure;
+} run;
+
+static const char *next_path(void *user, size_t i)
+{
+    const run *r = user;
+    return i < r->n ? tw_dataset_path(r->dataset, r->order[i]) : NULL;
+}
+
+/* message is "path: reason"; the list keeps them apart. */
+static tw_status note_skipped(run *r, size_t i, const char *message)
+{
+    const char *path = tw_dataset_path(r->dataset, r->order[i]);
+    const size_t length = strlen(path);
+    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0)
+        message += length + 2;
+    const tw_status st = twi_names_add(r->ctx, &r->report->skipped_paths, path);
+    return st != TW_OK ? st : twi_names_add(r->ctx, &r->report->skipped_reasons, message);
+}
+
+static int take_row(void *user, size_t i, tw_status status, const char *message,
+                    const float *features)
+{
+    run *r = user;
+    tw_status st;
+    if (status != TW_OK) {
+        st = note_skipped(r, i, message);
+    } else {
+        st = twi_matrix_file_append(r->ctx, r->harvest->file, features, 1);
+        r->harvest->sample[r->harvest->rows++] = r->order[i];
+    }
+    if (st == TW_OK) return 0;
+    twi_failure_keep(&r->failure, st, tw_last_error(r->ctx));
+    return 1;
+}
+
+tw_status twi_harvest_run(tw_ctx *ctx, twi_extractor *extractor, const tw_dataset *dataset,
+                          const size_t *order, size_t n, tw_report *report, twi_harvest *out)
+{
+    twi_harvest harvest = {.d = twi_extractor_feature_count(extractor)};
+    run r = {ctx, dataset, order, n, report, &harvest, {TW_OK, ""}};
+    size_t mapped_rows;
+    tw_status st = twi_alloc(ctx, n, &harvest.sample);
+    if (st != TW_OK) return st;
+    if ((st = twi_matrix_file_create(ctx, NULL, harvest.d, &harvest.file)) != TW_OK) goto done;
+    const twi_source source = {.path = next_path, .user = &r, .total = n};
+    st = twi_extractor_run(ctx, extractor, &source, take_row, &r, &harvest.stats);
+    if ((st = twi_failure_raise(ctx, &r.failure, st)) != TW_OK) goto done;
+    if (harvest.rows == 0) {
+        st = twi_fail(ctx, TW_ERR_DATA, "none of the %zu pictures could be read; the first: %s: %s",
+                      n, twi_names_get(&report->skipped_paths, 0),
+                      twi_names_get(&report->skipped_reasons, 0));
+        goto done;
+    }
+    if ((st = twi_matrix_file_map(ctx, harvest.file, &harvest.x, &mapped_rows)) != TW_OK) goto done;
+    harvest.precision = twi_extractor_precision(extractor);
+    *out = harvest, harvest = (twi_harvest){0}; /* handed over */
+done:
+    twi_harvest_free(&harvest);
+    return st;
+}
+
+void twi_harvest_free(twi_harvest *harvest)
+{
+    twi_matrix_file_free(harvest->file);
+    twi_free(harvest->sample);
+    *harvest = (twi_harvest){0};
+}
+
+/* ---- digest of the data -------------------------------------------------------------------- */
+
+typedef struct hashing {
+    const twi_harvest *harvest;
+    const tw_dataset *dataset;
+    char (*hex)[TWI_DIGEST_HEX + 1]; /* [rows] */
+} hashing;
+
+static tw_status hash_one(tw_ctx *ctx, void *user, size_t i)
+{
+    const hashing *h = user;
+    const char *path = tw_dataset_path(h->dataset, h->harvest->sample[i]);
+    unsigned char *bytes = NULL;
+    size_t capacity = 0, size = 0;
+    const tw_status st = twi_file_read(ctx, path, MAX_FILE_BYTES, &bytes, &capacity, &size);
+    if (st == TW_OK) {
+        twi_digest digest;
+        twi_digest_start(&digest);
+        twi_digest_add(&digest, bytes, size);
+        twi_digest_finish(&digest, h->hex[i]);
+    }
+    twi_free(bytes);
+    return st;
+}
+
+tw_status twi_harvest_digest(tw_ctx *ctx, const twi_harvest *harvest, const tw_dataset *dataset,
+                             char hex[65])
+{
+    hashing h = {harvest, dataset, NULL};
+    tw_status st = twi_alloc(ctx, harvest->rows, &h.hex);
+    if (st != TW_OK) return st;
+    if ((st = twi_parallel(ctx, 0, harvest->rows, hash_one, &h)) != TW_OK) goto done;
+    twi_digest all;
+    twi_digest_start(&all);
+    for (size_t i = 0; i < harvest->rows; i++) {
+        char label[32];
+        const size_t sample = harvest->sample[i];
+        const char *path = twi_dataset_relative_path(dataset, sample);
+        snprintf(label, sizeof label, "%u ", (unsigned)tw_dataset_label(dataset, sample));
+        twi_digest_add(&all, label, strlen(label));
+        twi_digest_add(&all, path, strlen(path) + 1);
+        twi_digest_add(&all, h.hex[i], TWI_DIGEST_HEX);
+    }
+    twi_digest_finish(&all, hex);
+done:
+    twi_free(h.hex);
+    return st;
+}

@@ -1,0 +1,267 @@
+/* model.c - a model as a file: saved, opened, asked. */
+#include "api/model.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- lists of names as tensors ------------------------------------------------------------- */
+
+tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor_name,
+                         twi_tensors *tensors)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < names->n; i++) bytes += strlen(names->items[i]) + 1;
+    void *data;
+    const tw_status st = twi_tensors_add(ctx, tensors, tensor_name, TWI_U8, 1, &bytes, NULL, &data);
+    if (st != TW_OK) return st;
+    char *at = data;
+    for (size_t i = 0; i < names->n; i++) {
+        const size_t length = strlen(names->items[i]) + 1;
+        memcpy(at, names->items[i], length);
+        at += length;
+    }
+    return TW_OK;
+}
+
+tw_status twi_names_load(tw_ctx *ctx, const char *file, const twi_tensors *tensors,
+                         const char *tensor_name, twi_names *out)
+{
+    const twi_tensor *t = twi_tensors_find(tensors, tensor_name);
+    if (!t || t->dtype != TWI_U8 || t->rank != 1)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the list %s is missing or not U8 text", file,
+                        tensor_name);
+    const char *at = t->data, *end = at + t->count;
+    if (t->count > 0 && end[-1] != '\0')
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the list %s does not end with a NUL", file,
+                        tensor_name);
+    while (at < end) {
+        const tw_status st = twi_names_add(ctx, out, at);
+        if (st != TW_OK) return st;
+        at += strlen(at) + 1;
+    }
+    return TW_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static tw_status read_precision(tw_ctx *ctx, const char *name, const twi_json *document,
+                                tw_precision *out)
+{
+    static const tw_precision known[] = {TW_PRECISION_F32, TW_PRECISION_BF16};
+    const char *word = twi_json_as_text(twi_json_get(document, "precision"), "missing");
+    for (size_t i = 0; i < TWI_LEN(known); i++) {
+        if (strcmp(word, twi_precision_name(known[i])) != 0) continue;
+        *out = known[i];
+        if (!twi_precision_native(*out)) {
+            twi_log(ctx, TW_LOG_INFO,
+                    "%s was trained in %s, which this machine lacks; running in f32", name, word);
+            *out = TW_PRECISION_F32;
+        }
+        return TW_OK;
+    }
+    return twi_fail(ctx, TW_ERR_FORMAT, "%s: precision is %s; need f32 or bf16", name, word);
+}
+
+static tw_status check_head(tw_ctx *ctx, const char *name, const tw_model *model)
+{
+    const size_t k = model->classes.n;
+    if (model->head.k != k)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the head knows %zu classes, the list %zu", name,
+                        model->head.k, k);
+    if (model->head.d != model->scaler.d)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the head takes %zu features, the scaler %zu", name,
+                        model->head.d, model->scaler.d);
+    return TW_OK;
+}
+
+tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model)
+{
+    const twi_json *document = model->document;
+    twi_extractor_opts *extract = &model->extract;
+    tw_status st =
+        twi_recipe_from_json(ctx, name, twi_json_get(document, "recipe"), &extract->recipe);
+    if (st != TW_OK) return st;
+    st = twi_pooling_parse(ctx, name, twi_json_as_text(twi_json_get(document, "pooling"), NULL),
+                           &extract->output);
+    if (st != TW_OK) return st;
+    if ((st = read_precision(ctx, name, document, &extract->precision)) != TW_OK) return st;
+    st = twi_names_load(ctx, name, &model->tensors, "classes", &model->classes);
+    if (st != TW_OK) return st;
+    st = twi_head_load(ctx, name, &model->tensors, twi_json_get(document, "head"), &model->scaler,
+                       &model->head);
+    return st != TW_OK ? st : check_head(ctx, name, model);
+}
+
+/* The list of all tensors of the bundle, data borrowed. */
+static tw_status borrow_tensors(tw_ctx *ctx, const twi_bundle *bundle, twi_tensors *out)
+{
+    const twi_tensors *all = twi_bundle_tensors(bundle);
+    for (size_t i = 0; i < all->n; i++) {
+        const twi_tensor *t = &all->items[i];
+        const tw_status st =
+            twi_tensors_add(ctx, out, t->name, t->dtype, t->rank, t->dims, t->data, NULL);
+        if (st != TW_OK) return st;
+    }
+    return TW_OK;
+}
+
+static tw_status open_backbone(tw_ctx *ctx, const char *path, tw_model *model)
+{
+    const twi_json *embedded = twi_json_get(model->document, "backbone");
+    tw_status st = twi_backbone_read(ctx, path, model->bundle, embedded, TWI_MODEL_BACKBONE_PREFIX,
+                                     &model->backbone);
+    if (st != TW_OK) return st;
+    const char *digest = twi_json_as_text(twi_json_get(embedded, "digest"), "");
+    if (strlen(digest) >= sizeof model->backbone->digest)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the backbone's digest has %zu characters", path,
+                        strlen(digest));
+    memcpy(model->backbone->digest, digest, strlen(digest) + 1);
+    return TW_OK;
+}
+
+tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out)
+{
+    tw_model *model;
+    tw_status st = twi_zalloc(ctx, 1, &model);
+    if (st != TW_OK) return st;
+    if ((st = twi_bundle_open(ctx, path, "model", &model->bundle)) != TW_OK) goto done;
+    model->document = twi_json_copy(twi_bundle_document(model->bundle));
+    if (!model->document) {
+        st = twi_fail(ctx, TW_ERR_NOMEM, "%s: no memory for its document", path);
+        goto done;
+    }
+    if ((st = borrow_tensors(ctx, model->bundle, &model->tensors)) != TW_OK) goto done;
+    if ((st = twi_model_read(ctx, path, model)) != TW_OK) goto done;
+    if ((st = open_backbone(ctx, path, model)) != TW_OK) goto done;
+    *out = model, model = NULL; /* handed over */
+done:
+    tw_model_free(model);
+    return st;
+}
+
+tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path)
+{
+    return twi_bundle_write(ctx, path, "model", &model->tensors, model->document, NULL);
+}
+
+void tw_model_free(tw_model *model)
+{
+    if (!model) return;
+    twi_scaler_free(&model->scaler);
+    twi_logreg_free(&model->head);
+    twi_names_free(&model->classes);
+    twi_tensors_free(&model->tensors);
+    twi_json_free(model->document);
+    tw_backbone_free(model->backbone);
+    twi_bundle_free(model->bundle);
+    twi_free(model);
+}
+
+/* ---- asking -------------------------------------------------------------------------------- */
+
+const tw_backbone *tw_model_backbone(const tw_model *model)
+{
+    return model->backbone;
+}
+
+size_t tw_model_class_count(const tw_model *model)
+{
+    return model->classes.n;
+}
+
+const char *tw_model_class_name(const tw_model *model, size_t k)
+{
+    return twi_names_get(&model->classes, k);
+}
+
+/* An array of texts; names that are not UTF-8 are left out as null. */
+static twi_json *names_json(const twi_names *names)
+{
+    twi_json *array = twi_json_array();
+    for (size_t i = 0; i < names->n; i++) {
+        const char *text = names->items[i];
+        const bool valid = twi_utf8_valid(text, strlen(text));
+        twi_json_append(array, valid ? twi_json_text(text) : twi_json_number((double)NAN));
+    }
+    return array;
+}
+
+tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **json)
+{
+    static const char *const lists[] = {"train_files", "test_files"};
+    size_t size;
+    tw_status st = TW_OK;
+    twi_json *document = twi_json_copy(model->document);
+    bool ok = twi_json_set(document, "classes", names_json(&model->classes));
+    for (size_t i = 0; i < TWI_LEN(lists) && ok && st == TW_OK; i++) {
+        twi_names names = {0};
+        st = twi_names_load(ctx, "model", &model->tensors, lists[i], &names);
+        if (st == TW_OK) ok = twi_json_set(document, lists[i], names_json(&names));
+        twi_names_free(&names);
+    }
+    if (st == TW_OK && !ok) st = twi_fail(ctx, TW_ERR_NOMEM, "no memory for the description");
+    if (st == TW_OK) st = twi_json_print(ctx, document, json, &size);
+    twi_json_free(document);
+    return st;
+}
+
+/* ---- predicting ---------------------------------------------------------------------------- */
+
+tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **out)
+{
+    tw_extractor *extractor;
+    twi_extractor_opts opts = model->extract;
+    tw_extract_opts defaults;
+    tw_extract_opts_init(&defaults);
+    twi_extractor_opts resolved;
+    tw_status st = twi_extract_resolve(ctx, model->backbone, &defaults, &resolved);
+    if (st != TW_OK) return st;
+    opts.max_pixels = resolved.max_pixels;
+    if ((st = twi_zalloc(ctx, 1, &extractor)) != TW_OK) return st;
+    st = twi_extractor_new(ctx, model->backbone->network, &opts, &extractor->inner);
+    if (st == TW_OK && twi_extractor_feature_count(extractor->inner) != model->head.d)
+        st = twi_fail(ctx, TW_ERR_FORMAT, "the backbone makes %zu features, the head takes %zu",
+                      twi_extractor_feature_count(extractor->inner), model->head.d);
+    if (st != TW_OK) {
+        tw_extractor_free(extractor);
+        return st;
+    }
+    *out = extractor;
+    return TW_OK;
+}
+
+tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
+                           float *prob, size_t prob_count)
+{
+    const twi_logreg *head = &model->head;
+    size_t need, scores;
+    double *decision = NULL, *wide = NULL;
+    if (twi_mul(n, head->k, &need) || need != prob_count || twi_mul(n, head->rows, &scores))
+        return twi_fail(ctx, TW_ERR_ARG, "room for %zu probabilities; %zu rows of %zu need %zu",
+                        prob_count, n, head->k, need);
+    tw_status st = twi_alloc(ctx, scores, &decision);
+    if (st != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, need, &wide)) != TW_OK) goto done;
+    if ((st = twi_logreg_decision(ctx, head, &model->scaler, x, n, decision)) != TW_OK) goto done;
+    twi_logreg_probabilities(head, decision, n, wide);
+    for (size_t i = 0; i < need; i++) prob[i] = (float)wide[i];
+done:
+    twi_free(decision);
+    twi_free(wide);
+    return st;
+}
+
+void twi_model_rank(const twi_logreg *head, const double *decision, size_t n, double *score,
+                    uint32_t *predicted)
+{
+    twi_logreg_labels(head, decision, n, predicted);
+    if (head->rows == head->k) {
+        memcpy(score, decision, n * head->k * sizeof *score);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        score[2 * i] = -decision[i];
+        score[2 * i + 1] = decision[i];
+    }
+}

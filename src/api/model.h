@@ -1,0 +1,38 @@
+/* model.h - the struct behind tw_model. */
+#ifndef TWI_API_MODEL_H
+#define TWI_API_MODEL_H
+
+#include "api/extract.h"
+#include "api/report.h"
+#include "learn/learn.h"
+
+#define TWI_MODEL_BACKBONE_PREFIX "backbone."
+
+/* A model is a document and tensors (what its file holds) and what was read out of them. A freshly
+ * trained one owns both; an opened one borrows them from its bundle. */
+struct tw_model {
+    twi_bundle *bundle;
+    twi_json *document;  /* owned */
+    twi_tensors tensors; /* data borrowed from bundle or backbone, or owned */
+    tw_backbone *backbone;
+    twi_extractor_opts extract; /* recipe, output and precision it was trained with */
+    twi_scaler scaler;
+    twi_logreg head;
+    twi_names classes;
+};
+
+/* Reads everything but bundle, document and tensors out of these; name is for messages. */
+tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model);
+
+/* A U8 tensor of texts, each ended by a NUL; and back. */
+tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor_name,
+                         twi_tensors *tensors);
+tw_status twi_names_load(tw_ctx *ctx, const char *file, const twi_tensors *tensors,
+                         const char *tensor_name, twi_names *out);
+
+/* decision [n, head rows] -> score [n, k] for ranking (k == 2: minus and plus the decision) and
+ * predicted [n]. */
+void twi_model_rank(const twi_logreg *head, const double *decision, size_t n, double *score,
+                    uint32_t *predicted);
+
+#endif

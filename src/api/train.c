@@ -1,0 +1,428 @@
+/* train.c - the main line: split, features, scaler, head, measurement, model. */
+#include "api/harvest.h"
+#include "api/model.h"
+#include "api/options.h"
+
+#include <string.h>
+
+#define FOLDS 5
+static const double c_grid[] = {1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1};
+
+/* Everything one training passes from step to step. */
+typedef struct training {
+    tw_ctx *ctx;
+    const tw_dataset *dataset;
+    tw_train_opts opts;
+    bool stratify, given_parts;
+    twi_extractor_opts extract;
+    tw_backbone *backbone;
+    twi_extractor *extractor;
+    size_t *order; /* [n_train + n_test] pictures of the data set, the training part first */
+    size_t n_train, n_test;
+    twi_harvest harvest;
+    size_t train_rows; /* rows of harvest that belong to the training part; they come first */
+    uint32_t *y;       /* [harvest.rows] */
+    twi_logreg_opts logreg;
+    bool c_chosen;
+    tw_model *model;
+    tw_report *report;
+} training;
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+static tw_status read_options(training *t, const tw_train_opts *given)
+{
+    tw_train_opts *opts = &t->opts;
+    tw_train_opts_init(opts);
+    tw_status st =
+        twi_options_read(t->ctx, opts, sizeof *opts, given, given ? given->size_bytes : 0);
+    if (st != TW_OK) return st;
+    const bool reference = opts->extract.reference_recipe != 0;
+    if (!(opts->C >= 0.0) || opts->C > 1e300)
+        return twi_fail(t->ctx, TW_ERR_ARG, "C is %g; need a positive number", opts->C);
+    if (!(opts->tol >= 0.0))
+        return twi_fail(t->ctx, TW_ERR_ARG, "tol is %g; need a positive number", opts->tol);
+    if (!opts->backbone) opts->backbone = reference ? "vgg16" : "sapling";
+    t->stratify = opts->stratify == TW_DEFAULT ? !reference : opts->stratify == TW_YES;
+    t->logreg = (twi_logreg_opts){.C = opts->C > 0 ? opts->C
+                                       : reference ? 1.0
+                                                   : 0.0,
+                                  .tol = opts->tol > 0 ? opts->tol : 1e-4,
+                                  .max_iter = opts->max_iter > 0 ? opts->max_iter
+                                              : reference        ? 100
+                                                                 : 1000,
+                                  .balanced = opts->balanced != 0};
+    return TW_OK;
+}
+
+/* ---- split --------------------------------------------------------------------------------- */
+
+/* The folder's or manifest's own parts: test is "test" where there is one, else "val"; with a test
+ * part, val joins the training part (C is chosen by cross-validation there). */
+static tw_status given_split(training *t)
+{
+    const size_t n = tw_dataset_count(t->dataset);
+    bool has_test = false;
+    for (size_t i = 0; i < n; i++) has_test |= tw_dataset_part(t->dataset, i) == TW_PART_TEST;
+    const tw_part measured = has_test ? TW_PART_TEST : TW_PART_VAL;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < n; i++) {
+            const bool test = tw_dataset_part(t->dataset, i) == measured;
+            if (test != (pass == 1)) continue;
+            t->order[t->n_train + t->n_test] = i;
+            *(test ? &t->n_test : &t->n_train) += 1;
+        }
+    }
+    if (t->n_train == 0 || t->n_test == 0)
+        return twi_fail(
+            t->ctx, TW_ERR_DATA,
+            "the data set's own split has %zu training and %zu test pictures; both parts need some",
+            t->n_train, t->n_test);
+    return TW_OK;
+}
+
+static tw_status split(training *t)
+{
+    const size_t n = tw_dataset_count(t->dataset);
+    tw_status st = twi_alloc(t->ctx, n, &t->order);
+    if (st != TW_OK) return st;
+    t->given_parts = twi_dataset_has_parts(t->dataset);
+    if (t->given_parts) return given_split(t);
+    st = twi_split_sizes(t->ctx, n, t->opts.test_size, &t->n_train, &t->n_test);
+    if (st != TW_OK) return st;
+    return twi_split(t->ctx, n, t->stratify ? twi_dataset_labels(t->dataset) : NULL,
+                     tw_dataset_class_count(t->dataset), t->opts.seed, t->n_train, t->n_test,
+                     t->order, t->order + t->n_train);
+}
+
+/* ---- features ------------------------------------------------------------------------------ */
+
+static tw_status prepare_extractor(training *t)
+{
+    tw_status st = tw_backbone_open(t->ctx, t->opts.backbone, &t->backbone);
+    if (st != TW_OK) return st;
+    t->opts.extract.classifier =
+        0; /* a head is fitted on features, never on another head's answers */
+    st = twi_extract_resolve(t->ctx, t->backbone, &t->opts.extract, &t->extract);
+    if (st != TW_OK) return st;
+    return twi_extractor_new(t->ctx, t->backbone->network, &t->extract, &t->extractor);
+}
+
+static tw_status check_part(training *t, const char *part, const size_t *order, size_t n)
+{
+    const size_t classes = tw_dataset_class_count(t->dataset);
+    size_t *count;
+    tw_status st = twi_zalloc(t->ctx, classes, &count);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < n; i++) count[tw_dataset_label(t->dataset, order[i])]++;
+    for (size_t k = 0; k < classes && st == TW_OK; k++)
+        if (count[k] == 0)
+            st = twi_fail(t->ctx, TW_ERR_DATA, "class %s has no readable picture in the %s part",
+                          tw_dataset_class_name(t->dataset, k), part);
+    twi_free(count);
+    return st;
+}
+
+static tw_status label_rows(training *t)
+{
+    tw_report *report = t->report;
+    tw_status st = twi_alloc(t->ctx, t->harvest.rows, &t->y);
+    if (st != TW_OK) return st;
+    size_t at = 0;
+    for (size_t r = 0; r < t->harvest.rows; r++) {
+        const size_t sample = t->harvest.sample[r];
+        while (t->order[at] != sample) at++; /* rows come in the order asked for, some left out */
+        const bool train = at < t->n_train;
+        t->train_rows += train;
+        t->y[r] = tw_dataset_label(t->dataset, sample);
+        st = twi_names_add(t->ctx, train ? &report->train_files : &report->test_files,
+                           twi_dataset_relative_path(t->dataset, sample));
+        if (st != TW_OK) return st;
+    }
+    if (t->harvest.rows == t->train_rows)
+        return twi_fail(t->ctx, TW_ERR_DATA, "none of the %zu test pictures could be read",
+                        t->n_test);
+    return check_part(t, "training", t->harvest.sample, t->train_rows);
+}
+
+static tw_status features(training *t)
+{
+    tw_status st = twi_harvest_run(t->ctx, t->extractor, t->dataset, t->order,
+                                   t->n_train + t->n_test, t->report, &t->harvest);
+    if (st != TW_OK) return st;
+    t->extract.precision = t->harvest.precision;
+    twi_extractor_free(t->extractor); /* its buffers are not needed while fitting */
+    t->extractor = NULL;
+    return label_rows(t);
+}
+
+/* ---- head ---------------------------------------------------------------------------------- */
+
+static twi_samples rows_of(const training *t, size_t n)
+{
+    return (twi_samples){.x = t->harvest.x,
+                         .y = t->y,
+                         .n = n,
+                         .d = t->harvest.d,
+                         .k = tw_dataset_class_count(t->dataset)};
+}
+
+/* At most FOLDS folds, and no more than the rarest class has pictures; 0 when that leaves fewer
+ * than 2. */
+static size_t fold_count(const twi_samples *samples)
+{
+    size_t folds = FOLDS;
+    for (size_t k = 0; k < samples->k; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < samples->n; i++) count += samples->y[i] == k;
+        if (count < folds) folds = count;
+    }
+    return folds < 2 ? 0 : folds;
+}
+
+static tw_status choose_c(training *t)
+{
+    const twi_samples samples = rows_of(t, t->train_rows);
+    const size_t folds = fold_count(&samples);
+    if (folds == 0) {
+        twi_log(t->ctx, TW_LOG_WARNING,
+                "a class has a single training picture: C cannot be cross-validated and is 1");
+        t->logreg.C = 1.0;
+        return TW_OK;
+    }
+    uint32_t *fold_of;
+    tw_status st = twi_alloc(t->ctx, samples.n, &fold_of);
+    if (st != TW_OK) return st;
+    st = twi_folds(t->ctx, samples.n, t->y, samples.k, folds, true, t->opts.seed, fold_of);
+    if (st == TW_OK) {
+        twi_logreg_opts opts = t->logreg;
+        opts.C = 1.0;
+        st = twi_logreg_choose_c(t->ctx, &samples, fold_of, folds, c_grid, TWI_LEN(c_grid), &opts,
+                                 &t->logreg.C, NULL);
+        t->c_chosen = true;
+    }
+    twi_free(fold_of);
+    return st;
+}
+
+static tw_status fit(training *t, size_t n)
+{
+    const twi_samples samples = rows_of(t, n);
+    twi_scaler scaler = {0};
+    twi_logreg head = {0};
+    tw_status st = twi_scaler_fit(t->ctx, &samples, &scaler);
+    if (st == TW_OK) st = twi_logreg_fit(t->ctx, &samples, &scaler, &t->logreg, &head);
+    if (st != TW_OK) {
+        twi_scaler_free(&scaler);
+        return st;
+    }
+    twi_scaler_free(&t->model->scaler);
+    twi_logreg_free(&t->model->head);
+    t->model->scaler = scaler;
+    t->model->head = head;
+    return TW_OK;
+}
+
+static tw_status measure(training *t)
+{
+    const twi_logreg *head = &t->model->head;
+    const size_t n = t->harvest.rows - t->train_rows;
+    double *decision = NULL, *score = NULL;
+    uint32_t *predicted = NULL;
+    tw_status st = twi_alloc(t->ctx, n * head->rows, &decision);
+    if (st == TW_OK) st = twi_alloc(t->ctx, n * head->k, &score);
+    if (st == TW_OK) st = twi_alloc(t->ctx, n, &predicted);
+    if (st == TW_OK)
+        st = twi_logreg_decision(t->ctx, head, &t->model->scaler,
+                                 t->harvest.x + t->train_rows * t->harvest.d, n, decision);
+    if (st == TW_OK) {
+        twi_model_rank(head, decision, n, score, predicted);
+        st = twi_report_measure(t->ctx, t->report, t->y + t->train_rows, predicted, score, n);
+    }
+    twi_free(decision);
+    twi_free(score);
+    twi_free(predicted);
+    return st;
+}
+
+static tw_status fit_and_measure(training *t)
+{
+    tw_status st = t->logreg.C > 0 ? TW_OK : choose_c(t);
+    if (st == TW_OK) st = fit(t, t->train_rows);
+    if (st == TW_OK) st = measure(t);
+    if (st != TW_OK) return st;
+    tw_summary *s = &t->report->summary;
+    s->n_train = t->train_rows;
+    s->n_skipped = t->report->skipped_paths.n;
+    s->C = t->logreg.C;
+    s->C_chosen = t->c_chosen;
+    s->converged = t->model->head.converged;
+    s->iterations = t->model->head.iterations;
+    s->precision = t->extract.precision;
+    s->feature_count = t->harvest.d;
+    return t->opts.refit_all ? fit(t, t->harvest.rows) : TW_OK;
+}
+
+/* ---- the model's document and tensors ------------------------------------------------------ */
+
+static twi_json *backbone_json(const tw_backbone *backbone)
+{
+    static const char *const file_keys[] = {"digest", "version", "required_features", "kind"};
+    twi_json *json = twi_json_object();
+    bool ok = twi_json_set(json, "digest", twi_json_text(backbone->digest));
+    for (size_t i = 0; twi_json_key(backbone->document, i); i++) {
+        const char *key = twi_json_key(backbone->document, i);
+        bool of_file = false;
+        for (size_t j = 0; j < TWI_LEN(file_keys); j++) of_file |= strcmp(key, file_keys[j]) == 0;
+        if (!of_file)
+            ok &= twi_json_set(json, key, twi_json_copy(twi_json_get(backbone->document, key)));
+    }
+    if (ok) return json;
+    twi_json_free(json);
+    return NULL;
+}
+
+static twi_json *split_json(const training *t)
+{
+    twi_json *json = twi_json_object();
+    bool ok = twi_json_set(json, "source", twi_json_text(t->given_parts ? "given" : "random"));
+    if (!t->given_parts) {
+        ok &= twi_json_set(json, "test_size", twi_json_number(t->opts.test_size));
+        ok &= twi_json_set(json, "stratified", twi_json_boolean(t->stratify));
+    }
+    ok &= twi_json_set(json, "seed", twi_json_integer(t->opts.seed));
+    if (ok) return json;
+    twi_json_free(json);
+    return NULL;
+}
+
+static twi_json *training_json(const training *t)
+{
+    const bool reference = t->opts.extract.reference_recipe != 0;
+    twi_json *json = twi_json_object();
+    bool ok = twi_json_set(json, "recipe", twi_json_text(reference ? "reference" : "default"));
+    ok &= twi_json_set(json, "C_chosen", twi_json_boolean(t->c_chosen));
+    ok &=
+        twi_json_set(json, "class_weight", twi_json_text(t->logreg.balanced ? "balanced" : "none"));
+    ok &= twi_json_set(json, "max_iter", twi_json_integer((int64_t)t->logreg.max_iter));
+    ok &= twi_json_set(json, "tol", twi_json_number(t->logreg.tol));
+    ok &= twi_json_set(json, "refit_all", twi_json_boolean(t->opts.refit_all != 0));
+    if (ok) return json;
+    twi_json_free(json);
+    return NULL;
+}
+
+static tw_status write_document(training *t, twi_json *head_json)
+{
+    char hex[65], digest[80] = "sha256:";
+    tw_status st = twi_harvest_digest(t->ctx, &t->harvest, t->dataset, hex);
+    if (st != TW_OK) {
+        twi_json_free(head_json);
+        return st;
+    }
+    memcpy(digest + 7, hex, sizeof hex);
+    twi_json *json = t->model->document = twi_json_object();
+    bool ok = twi_json_set(json, "topwork", twi_json_text(tw_version()));
+    ok &= twi_json_set(json, "backbone", backbone_json(t->backbone));
+    ok &= twi_json_set(json, "recipe", twi_recipe_to_json(&t->extract.recipe));
+    ok &= twi_json_set(json, "pooling", twi_json_text(twi_pooling_name(t->extract.output)));
+    ok &= twi_json_set(json, "precision", twi_json_text(twi_precision_name(t->extract.precision)));
+    ok &= twi_json_set(json, "isa", twi_json_text(twi_engine_isa()));
+    ok &= twi_json_set(json, "head", head_json);
+    ok &= twi_json_set(json, "training", training_json(t));
+    ok &= twi_json_set(json, "split", split_json(t));
+    ok &= twi_json_set(json, "data_digest", twi_json_text(digest));
+    ok &= twi_json_set(json, "metrics", twi_report_to_json(t->report));
+    return ok ? TW_OK : twi_fail(t->ctx, TW_ERR_NOMEM, "no memory for the model's document");
+}
+
+static tw_status embed_backbone(training *t)
+{
+    const twi_tensors *lists[] = {&t->backbone->network->weights, &t->backbone->extras};
+    for (size_t l = 0; l < TWI_LEN(lists); l++) {
+        for (size_t i = 0; i < lists[l]->n; i++) {
+            const twi_tensor *tensor = &lists[l]->items[i];
+            char *name;
+            tw_status st =
+                twi_asprintf(t->ctx, &name, TWI_MODEL_BACKBONE_PREFIX "%s", tensor->name);
+            if (st != TW_OK) return st;
+            st = twi_tensors_add(t->ctx, &t->model->tensors, name, tensor->dtype, tensor->rank,
+                                 tensor->dims, tensor->data, NULL);
+            twi_free(name);
+            if (st != TW_OK) return st;
+        }
+    }
+    return TW_OK;
+}
+
+static tw_status build_model(training *t)
+{
+    tw_model *model = t->model;
+    twi_json *head_json = NULL;
+    model->extract = t->extract;
+    tw_status st = embed_backbone(t);
+    if (st != TW_OK) return st;
+    for (size_t k = 0; k < tw_dataset_class_count(t->dataset); k++) {
+        st = twi_names_add(t->ctx, &model->classes, tw_dataset_class_name(t->dataset, k));
+        if (st != TW_OK) return st;
+    }
+    st = twi_names_save(t->ctx, &model->classes, "classes", &model->tensors);
+    if (st != TW_OK) return st;
+    st = twi_names_save(t->ctx, &t->report->train_files, "train_files", &model->tensors);
+    if (st != TW_OK) return st;
+    st = twi_names_save(t->ctx, &t->report->test_files, "test_files", &model->tensors);
+    if (st != TW_OK) return st;
+    st = twi_head_save(t->ctx, &model->scaler, &model->head, &model->tensors, &head_json);
+    if (st != TW_OK) return st;
+    if ((st = write_document(t, head_json)) != TW_OK) return st;
+    model->backbone = t->backbone, t->backbone = NULL; /* handed over */
+    return TW_OK;
+}
+
+/* ---- the line ------------------------------------------------------------------------------ */
+
+static const char *class_name(const void *user, size_t k)
+{
+    return tw_dataset_class_name(user, k);
+}
+
+static void training_free(training *t)
+{
+    twi_extractor_free(t->extractor);
+    twi_harvest_free(&t->harvest);
+    twi_free(t->order);
+    twi_free(t->y);
+    tw_report_free(t->report);
+    tw_model_free(t->model);
+    tw_backbone_free(t->backbone);
+}
+
+tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
+                         tw_model **out, tw_report **report)
+{
+    training t = {.ctx = ctx, .dataset = dataset};
+    const double start = twi_seconds();
+    tw_status st = read_options(&t, opts);
+    if (st != TW_OK) return st;
+    if ((st = twi_zalloc(ctx, 1, &t.model)) != TW_OK) goto done;
+    st = twi_report_new(ctx, tw_dataset_class_count(dataset), class_name, dataset, &t.report);
+    if (st != TW_OK) goto done;
+    if ((st = split(&t)) != TW_OK) goto done;
+    if ((st = prepare_extractor(&t)) != TW_OK) goto done;
+    if ((st = features(&t)) != TW_OK) goto done;
+    const double fit_start = twi_seconds();
+    if ((st = fit_and_measure(&t)) != TW_OK) goto done;
+    tw_summary *s = &t.report->summary;
+    s->seconds_fit = twi_seconds() - fit_start;
+    if ((st = build_model(&t)) != TW_OK) goto done;
+    s->seconds_decode = t.harvest.stats.seconds_decode;
+    s->seconds_network = t.harvest.stats.seconds_network;
+    s->seconds_features = t.harvest.stats.seconds_wall;
+    s->photos_per_second = (double)t.harvest.rows / s->seconds_features;
+    s->seconds_total = twi_seconds() - start;
+    *out = t.model, t.model = NULL; /* handed over */
+    if (report) *report = t.report, t.report = NULL;
+done:
+    training_free(&t);
+    return st;
+}
