@@ -1,5 +1,5 @@
-/* dataset.h - the room's own door: the tw_dataset functions of topwork.h are implemented in this room;
- * what follows is for the rooms above. */
+/* dataset.h - the room's own door: the tw_dataset functions of topwork.h are implemented in this
+ * room; what follows is for the rooms above. */
 #ifndef TWI_DATASET_DATASET_H
 #define TWI_DATASET_DATASET_H
 
@@ -7,10 +7,14 @@
 
 /* Labels of all pictures [tw_dataset_count()], borrowed. */
 const uint32_t *twi_dataset_labels(const tw_dataset *dataset);
-/* The path of picture i relative to the folder or manifest that was opened, borrowed: what a model file remembers
- * (never an absolute path). */
+/* The path of picture i relative to the folder or manifest that was opened, borrowed: what a model
+ * file remembers (never an absolute path). */
 const char *twi_dataset_relative_path(const tw_dataset *dataset, size_t i);
-/* True when the folder or manifest names the parts itself (train/ val/ test/, or a split column). */
+/* True when the folder or manifest names the parts itself: at least one photo is in val or test. A
+ * folder with only train/ in it has none, and is split as any other. */
 bool twi_dataset_has_parts(const tw_dataset *dataset);
+/* TW_ERR_DATA, with its name, when a class has one photo only: twi_split() knows classes by number.
+ */
+tw_status twi_dataset_check_stratified(tw_ctx *ctx, const tw_dataset *dataset);
 
 #endif

@@ -5,12 +5,13 @@
 
 #include "base/memory.h"
 
-/* Sizes for n samples. test_size < 1: ceil(test_size * n) test samples; >= 1: that many. TW_ERR_DATA, with
- * scikit-learn's reason, when either part would be empty or too small. */
+/* Sizes for n samples. test_size < 1: ceil(test_size * n) test samples; >= 1: that many.
+ * TW_ERR_DATA, with scikit-learn's reason, when either part would be empty or too small. */
 tw_status twi_split_sizes(tw_ctx *ctx, size_t n, double test_size, size_t *n_train, size_t *n_test);
 
-/* train_test_split(arange(n), test_size=n_test, train_size=n_train, random_state=seed, stratify=labels). labels [n] in [0,
- * classes) or NULL (not stratified). train [n_train], test [n_test]. */
+/* train_test_split(arange(n), test_size=n_test, train_size=n_train, random_state=seed,
+ * stratify=labels). labels [n] in [0, classes) or NULL (not stratified). train [n_train], test
+ * [n_test]. */
 tw_status twi_split(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes, uint32_t seed,
                     size_t n_train, size_t n_test, size_t *train, size_t *test);
 
