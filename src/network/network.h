@@ -74,7 +74,10 @@ tw_status twi_network_new(tw_ctx *ctx, size_t input_channels, twi_network **out)
 void twi_network_free(twi_network *network);
 
 /* Appends a copy of proto (name, inputs copied; params must be in network->weights; fused fields ignored) and gives its
- * index. Checks arity, name and that inputs exist; shapes are checked by twi_network_shapes(). */
+ * index (id may be NULL). Checks arity, name, that inputs exist and what params and attributes owe each other; shapes
+ * are checked by twi_network_shapes(). Left 0, dilation and groups are 1, and so is a convolution's stride; its kernel is
+ * its weight's. Pools must say kernel and stride. All tensors must be in weights before the first node that
+ * uses one is added: the list moves when it grows (refused when seen). A batch norm's scale and shift may be NULL. */
 tw_status twi_network_add(tw_ctx *ctx, twi_network *network, const twi_node *proto, uint32_t *id);
 
 /* Shapes [network->n] for an input of height x width. Errors name the layer, what came in and what it needs. */
@@ -92,7 +95,9 @@ typedef enum twi_output {
 
 /* A new network whose last node is output, with what does not lead there removed, batch norm folded into
  * convolutions, ReLU and residual sums fused. Folded weights are float32, its own; others are borrowed, so
- * network must outlive it. fuse false: only cut and pooled (for tests). TW_ERR_UNSUPPORTED: no classifier. */
+ * network must outlive it. A batch norm that follows no convolution or dense layer of its own becomes a 1 x 1 depthwise
+ * convolution, so none is left. fuse false: only cut and pooled, batch norm and all (for tests).
+ * network must not come from this function. TW_ERR_UNSUPPORTED: no classifier. */
 tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi_output output, bool fuse,
                                     twi_network **out);
 

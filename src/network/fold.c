@@ -1,0 +1,147 @@
+/* fold.c - batch norm as arithmetic on weights.
+ *
+ * With its statistics frozen, batch norm is y = a x + b for each channel, a = scale / sqrt(variance
+ * + epsilon), b = shift - mean a (Ioffe & Szegedy 2015, algorithm 2). Worked out in double, rounded
+ * once. */
+#include "network/operators.h"
+
+#include <assert.h>
+#include <math.h>
+
+/* A dense layer made of a diagonal holds n * n weights: past this a stranger's file could ask for
+ * anything. */
+#define MAX_DIAGONAL 4096
+
+typedef struct affine { /* y = a x + b; each [n] */
+    double *a, *b;
+    size_t n;
+} affine;
+
+/* dst [n], fallback where the tensor is not given. */
+static tw_status param_doubles(tw_ctx *ctx, const twi_tensor *t, size_t n, double fallback,
+                               double *dst)
+{
+    float *values = NULL;
+    for (size_t i = 0; i < n; i++) dst[i] = fallback;
+    if (!t) return TW_OK;
+    tw_status st = twi_alloc(ctx, t->count, &values);
+    if (st != TW_OK) return st;
+    if ((st = twi_tensor_floats(ctx, t, values)) == TW_OK)
+        for (size_t i = 0; i < n; i++) dst[i] = (double)values[i];
+    twi_free(values);
+    return st;
+}
+
+static tw_status affine_of(tw_ctx *ctx, const twi_node *norm, twi_arena *arena, affine *out)
+{
+    static const double absent[TWI_PARAMS] = {[TWI_PARAM_SCALE] = 1.0};
+    const size_t n = norm->params[TWI_PARAM_MEAN]->count;
+    double *p[TWI_PARAMS];
+    for (int i = 0; i < TWI_PARAMS; i++) {
+        tw_status st = twi_arena_take(ctx, arena, n, &p[i]);
+        if (st != TW_OK) return st;
+        if ((st = param_doubles(ctx, norm->params[i], n, absent[i], p[i])) != TW_OK) return st;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double spread = p[TWI_PARAM_VARIANCE][i] + norm->epsilon;
+        if (!(spread > 0)) /* NaN as well */
+            return twi_fail(ctx, TW_ERR_FORMAT,
+                            "layer %s: variance + epsilon of channel %zu is not above 0",
+                            norm->name, i);
+        p[TWI_PARAM_SCALE][i] /= sqrt(spread);
+        p[TWI_PARAM_SHIFT][i] -= p[TWI_PARAM_MEAN][i] * p[TWI_PARAM_SCALE][i];
+    }
+    *out = (affine){p[TWI_PARAM_SCALE], p[TWI_PARAM_SHIFT], n};
+    return TW_OK;
+}
+
+/* A new zeroed float32 tensor of like's dimensions, called "norm's name/like's name", in weights.
+ */
+static tw_status new_tensor(tw_ctx *ctx, twi_tensors *weights, const twi_node *norm,
+                            const twi_tensor *like, float **data, const twi_tensor **out)
+{
+    char *name;
+    void *fresh;
+    assert(weights->n < weights->capacity); /* nodes point into the list: it must not move */
+    tw_status st = twi_asprintf(ctx, &name, "%s/%s", norm->name, like->name);
+    if (st != TW_OK) return st;
+    st = twi_tensors_add(ctx, weights, name, TWI_F32, like->rank, like->dims, NULL, &fresh);
+    twi_free(name);
+    if (st != TW_OK) return st;
+    *data = fresh;
+    *out = &weights->items[weights->n - 1];
+    return TW_OK;
+}
+
+tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_tensors *weights)
+{
+    const twi_tensor *old_weight = node->params[TWI_PARAM_WEIGHT], *weight, *bias;
+    const size_t channels = old_weight->dims[0], each = old_weight->count / channels;
+    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {channels}};
+    twi_tensor weight_like = *old_weight;
+    weight_like.name = "weight";
+    twi_arena arena = {0};
+    float *w, *b;
+    double *old_bias;
+    affine y;
+    tw_status st = affine_of(ctx, norm, &arena, &y);
+    if (st != TW_OK) goto done;
+    if (y.n != channels) {
+        st = twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %zu channels come in; its parameters need %zu",
+                      norm->name, channels, y.n);
+        goto done;
+    }
+    if ((st = new_tensor(ctx, weights, norm, &weight_like, &w, &weight)) != TW_OK) goto done;
+    if ((st = new_tensor(ctx, weights, norm, &bias_like, &b, &bias)) != TW_OK) goto done;
+    if ((st = twi_arena_take(ctx, &arena, channels, &old_bias)) != TW_OK) goto done;
+    st = param_doubles(ctx, node->params[TWI_PARAM_BIAS], channels, 0.0, old_bias);
+    if (st != TW_OK) goto done;
+    if ((st = twi_tensor_floats(ctx, old_weight, w)) != TW_OK) goto done;
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < each; i++) w[c * each + i] = (float)(w[c * each + i] * y.a[c]);
+        b[c] = (float)(old_bias[c] * y.a[c] + y.b[c]);
+    }
+    node->params[TWI_PARAM_WEIGHT] = weight;
+    node->params[TWI_PARAM_BIAS] = bias;
+done:
+    twi_arena_free(&arena);
+    return st;
+}
+
+tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_tensors *weights)
+{
+    const size_t n = norm->params[TWI_PARAM_MEAN]->count;
+    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {n}};
+    const twi_tensor weight_like =
+        rank == 3 ? (twi_tensor){.name = "weight", .rank = 4, .dims = {n, 1, 1, 1}}
+                  : (twi_tensor){.name = "weight", .rank = 2, .dims = {n, n}};
+    twi_node node = {.op = rank == 3 ? TWI_OP_CONV : TWI_OP_DENSE,
+                     .name = norm->name,
+                     .n_inputs = norm->n_inputs,
+                     .inputs = norm->inputs,
+                     .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}},
+                     .groups = n,
+                     .fused_add = TWI_NO_NODE};
+    twi_arena arena = {0};
+    float *w, *b;
+    affine y;
+    if (rank != 3 && n > MAX_DIAGONAL)
+        return twi_fail(ctx, TW_ERR_UNSUPPORTED,
+                        "layer %s: batch norm of a vector of %zu that no dense layer made; at most "
+                        "%d are supported",
+                        norm->name, n, MAX_DIAGONAL);
+    tw_status st = affine_of(ctx, norm, &arena, &y);
+    if (st != TW_OK) goto done;
+    st = new_tensor(ctx, weights, norm, &weight_like, &w, &node.params[TWI_PARAM_WEIGHT]);
+    if (st != TW_OK) goto done;
+    st = new_tensor(ctx, weights, norm, &bias_like, &b, &node.params[TWI_PARAM_BIAS]);
+    if (st != TW_OK) goto done;
+    for (size_t c = 0; c < n; c++) {
+        w[rank == 3 ? c : c * n + c] = (float)y.a[c];
+        b[c] = (float)y.b[c];
+    }
+    *norm = node;
+done:
+    twi_arena_free(&arena);
+    return st;
+}
