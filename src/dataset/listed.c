@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "dataset/manifest.h"
+#include "dataset/sniff.h"
 
 #include <string.h>
 
@@ -96,6 +97,11 @@ tw_status twi_manifest_read(tw_ctx *ctx, const char *path, const twi_filter *fil
     tw_status st;
     if ((st = twi_file_read(ctx, path, MANIFEST_BYTES_MAX, &bytes, &capacity, &size)) != TW_OK)
         goto done;
+    if (twi_sniff_picture(bytes, size)) {
+        st = twi_fail(ctx, TW_ERR_DATA, "%s: is a picture; need a folder of them or a CSV manifest",
+                      path);
+        goto done;
+    }
     if ((st = twi_grow(ctx, &bytes, &capacity, size + 1)) != TW_OK) goto done;
     if ((st = twi_rows_parse(ctx, path, (char *)bytes, size, &rows)) != TW_OK) goto done;
     if (rows.n == 0) {

@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 """Compares our splits with scikit-learn's on random cases, bit for bit.
 
-    parity.py PATH/OF/split-tool [--cases N] [--golden splits_golden.h]
+    parity.py PATH/OF/split-tool [--cases N] [--photos FOLDER ...] [--golden splits_golden.h]
 
 With --golden it also writes the cases that the test without Python replays: inputs that the test can
 make again by itself, and a 64-bit FNV-1a sum of the answer. Made with scikit-learn 1.2.1, NumPy 1.24.2.
 """
 import argparse
+import os
 import subprocess
 import sys
+import tempfile
 import warnings
 
 import numpy as np
+from sklearn.datasets import load_files
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 
@@ -22,7 +25,7 @@ class Tool:
     def ask(self, *words):
         self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
+        return self.process.stdout.readline().rstrip("\n")
 
 
 def made_labels(n, classes, salt):
@@ -98,11 +101,36 @@ def case(rng, i):
     return n, classes, salt, seed, stratify, test_size, int(rng.integers(2, 12)), bool(rng.integers(2))
 
 
+def files_differ(tool, path):
+    """1 when our order or labels of the pictures in path are not load_files'."""
+    sk = load_files(path, load_content=False)
+    words = tool.ask("files", path).split("\t")[:-1]
+    return int(words[1::2] != list(sk.filenames) or words[0::2] != [str(t) for t in sk.target])
+
+
+def folders_differ(tool, rng):
+    """Class folders with names drawn from letters whose order by locale is not that of their bytes."""
+    letters = list("aZb_A0-19 .é😀zß")
+    wrong = 0
+    for _ in range(40):
+        with tempfile.TemporaryDirectory() as root:
+            for k in range(int(rng.integers(2, 9))):
+                folder = os.path.join(root, "c" + "".join(rng.choice(letters, 3)))
+                os.makedirs(folder, exist_ok=True)
+                for _ in range(int(rng.integers(1, 40))):
+                    with open(os.path.join(folder, "p" + "".join(rng.choice(letters, 4))), "wb") as out:
+                        out.write(b"\xff\xd8\xff\xe0")
+            if len(os.listdir(root)) > 1:
+                wrong += files_differ(tool, root)
+    return wrong
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("tool")
     args.add_argument("--cases", type=int, default=1200)
     args.add_argument("--golden")
+    args.add_argument("--photos", nargs="*", default=[], help="class folders to compare with load_files")
     args = args.parse_args()
     warnings.simplefilter("ignore")
     tool, rng, rows, refused, wrong = Tool(args.tool), np.random.default_rng(7), [], 0, 0
@@ -127,6 +155,9 @@ def main():
             out.write("/* splits_golden.h - made by parity.py with scikit-learn 1.2.1; see there.\n"
                       " * n, classes (0: not stratified), salt, seed, test size, n_train (0: refused), sum,\n"
                       " * folds, shuffle, sum (0: refused) */\n" + "\n".join(rows) + "\n")
+    orders = folders_differ(tool, rng) + sum(files_differ(tool, path) for path in args.photos)
+    print(f"{40 + len(args.photos)} folders, {orders} in another order than load_files'")
+    wrong += orders
     print(f"{2 * args.cases} cases, {refused} of them refused by both, {wrong} different")
     return wrong > 0
 

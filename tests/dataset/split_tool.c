@@ -85,6 +85,19 @@ static void answer_folds(tw_ctx *ctx, request *r)
     for (size_t i = 0; i < r->n; i++) printf("%u ", (unsigned)fold_of[i]);
 }
 
+static void answer_files(tw_ctx *ctx, char *path)
+{
+    tw_dataset *set;
+    path[strcspn(path, "\n")] = '\0';
+    if (tw_dataset_open(ctx, path, NULL, &set) != TW_OK) {
+        printf("error %s", tw_last_error(ctx));
+        return;
+    }
+    for (size_t i = 0; i < tw_dataset_count(set); i++)
+        printf("%u\t%s\t", (unsigned)tw_dataset_label(set, i), tw_dataset_path(set, i));
+    tw_dataset_free(set);
+}
+
 int main(void)
 {
     static char line[SAMPLES_MAX * 8];
@@ -96,6 +109,7 @@ int main(void)
         if (strncmp(line, "sizes ", 6) == 0) answer_sizes(ctx, &r);
         if (strncmp(line, "split ", 6) == 0) answer_split(ctx, &r);
         if (strncmp(line, "folds ", 6) == 0) answer_folds(ctx, &r);
+        if (strncmp(line, "files ", 6) == 0) answer_files(ctx, line + 6);
         putchar('\n');
         fflush(stdout);
     }
