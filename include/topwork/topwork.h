@@ -141,7 +141,9 @@ TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 
 /* Imports a foreign weight file: starts the separate program topwork-import under memory and time limits,
  * which reads path (Keras HDF5 or torchvision-named safetensors) as arch ("vgg16", "resnet18_half", ...) and writes the
- * backbone file out_path atomically. opts_json: NULL, or a JSON object overriding recipe and name. */
+ * backbone file out_path atomically. opts_json: NULL, or a JSON object with any of "name" (text), "dtype" ("f32" or
+ * "f16": how weights are stored), "labels" (path of a file of class names, one a line), "recipe" (an object whose keys
+ * replace those of the architecture's recipe). Unknown keys are TW_ERR_ARG. */
 TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch, const char *opts_json,
                                     const char *out_path);
 
@@ -190,7 +192,9 @@ TW_API size_t tw_extractor_feature_count(const tw_extractor *extractor);     /* 
 TW_API tw_precision tw_extractor_precision(const tw_extractor *extractor);   /* what AUTO chose */
 
 /* One row, in the order of the pictures given. status TW_OK: features [d], borrowed for the call. Otherwise features
- * is NULL and message says why this picture could not be read. Return non-zero to stop (TW_ERR_CANCELLED). */
+ * is NULL and message says why this picture could not be read; TW_ERR_UNSUPPORTED: it is no picture, or of a kind
+ * this build cannot read. Return non-zero to stop (TW_ERR_CANCELLED). Called from the thread that made the call; the
+ * same ctx must not be used inside. */
 typedef int (*tw_row_fn)(void *user, size_t i, tw_status status, const char *message,
                          const float *features);
 
@@ -283,6 +287,8 @@ typedef struct tw_summary {
     double seconds_decode, seconds_network; /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */
     double photos_per_second;    /* of the feature phase, wall */
+    const char *isa;             /* instruction set the engine ran on, in its own words ("avx512_core_amx"); borrowed
+                                    from the report; NULL when not known */
 } tw_summary;
 
 TW_API void tw_report_free(tw_report *report);
@@ -292,7 +298,8 @@ TW_API void tw_report_class(const tw_report *report, size_t k, tw_class_score *o
 TW_API const char *tw_report_class_name(const tw_report *report, size_t k);
 /* Files of each part, in split order; TW_PART_TRAIN or TW_PART_TEST. NULL past the end. */
 TW_API const char *tw_report_file(const tw_report *report, tw_part part, size_t i);
-/* Pictures passed over: NULL past the end. */
+/* Pictures of the data set that could not be read (what the data set itself passed over stands in its own list, not
+ * here). NULL past the end. */
 TW_API const char *tw_report_skipped_path(const tw_report *report, size_t i);
 TW_API const char *tw_report_skipped_reason(const tw_report *report, size_t i);
 
