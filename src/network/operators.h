@@ -6,7 +6,7 @@
 
 /* Caps on what a graph may say, far above any published network, low enough that no product of a
  * few of them overflows and that a hostile file costs milliseconds. */
-#define TWI_MAX_NODES    16384
+#define TWI_MAX_NODES    8192
 #define TWI_MAX_INPUTS   256     /* of one node */
 #define TWI_MAX_CHANNELS 1000000 /* of the input, and of any value */
 #define TWI_MAX_WINDOW   4096    /* kernel, stride, dilation, padding */
