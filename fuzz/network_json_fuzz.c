@@ -1,0 +1,55 @@
+/* network_json_fuzz.c - a graph object from anywhere: read, measured, compiled and written again.
+ */
+#include "network/network.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Tensors a graph may name: a (vector), w (dense), k1 and k3 (kernels). */
+static tw_status some_weights(tw_ctx *ctx, twi_tensors *list)
+{
+    static const struct {
+        const char *name;
+        size_t rank, dims[4];
+    } rows[] = {{"a", 1, {4}}, {"w", 2, {4, 4}}, {"k1", 4, {4, 4, 1, 1}}, {"k3", 4, {4, 2, 3, 3}}};
+    tw_status st = TW_OK;
+    for (size_t i = 0; i < TWI_LEN(rows) && st == TW_OK; i++)
+        st = twi_tensors_add(ctx, list, rows[i].name, TWI_F32, rows[i].rank, rows[i].dims, NULL,
+                             NULL);
+    return st;
+}
+
+static void compile(tw_ctx *ctx, const twi_network *network)
+{
+    twi_shape *shapes;
+    if (twi_alloc(ctx, network->n, &shapes) != TW_OK) return;
+    (void)twi_network_shapes(ctx, network, 17, 23, shapes);
+    twi_free(shapes);
+    for (int output = TWI_OUTPUT_AVG; output <= TWI_OUTPUT_PROBABILITIES; output++) {
+        twi_network *fused;
+        if (twi_network_for_inference(ctx, network, (twi_output)output, true, &fused) == TW_OK)
+            twi_network_free(fused);
+    }
+    twi_json *graph = twi_network_to_json(network);
+    if (!graph) abort(); /* what was read can be written */
+    twi_json_free(graph);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    tw_ctx *ctx;
+    twi_json *graph = NULL;
+    twi_network *network = NULL;
+    twi_tensors weights = {0};
+    if (tw_ctx_new(&ctx) != TW_OK) return 0;
+    if (some_weights(ctx, &weights) == TW_OK &&
+        twi_json_parse(ctx, "fuzz", (const char *)data, size, &graph) == TW_OK &&
+        twi_network_from_json(ctx, "fuzz", graph, &weights, &network) == TW_OK)
+        compile(ctx, network);
+    twi_network_free(network);
+    twi_tensors_free(&weights);
+    twi_json_free(graph);
+    tw_ctx_free(ctx);
+    return 0;
+}
