@@ -11,27 +11,31 @@ typedef struct twi_extractor_opts {
     twi_recipe recipe;
     twi_output output;
     tw_precision precision; /* AUTO: chosen on the first 16 readable pictures of the first run */
-    size_t batch;           /* 0: twi_engine_default_batch() */
-    size_t max_pixels;
+    size_t batch;           /* pictures one worker runs at once; 0: chosen for this network */
+    size_t max_pixels;      /* 0: TWI_MAX_PIXELS */
     bool strict;
+    bool reference_engine; /* plain C instead of oneDNN: f32 only, slow, clean under TSan */
 } twi_extractor_opts;
 
-/* Compiles network, which must outlive the extractor, for the thread budget of ctx. */
+/* Prepares network, which must outlive the extractor. What a run needs is compiled when it first
+ * needs it. TW_ERR_UNSUPPORTED: a precision asked for by name that this machine does not compute
+ * natively. */
 tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_extractor_opts *opts,
                             twi_extractor **out);
-void twi_extractor_free(twi_extractor *extractor);
+void twi_extractor_free(twi_extractor *extractor); /* NULL is fine */
 size_t twi_extractor_feature_count(const twi_extractor *extractor);
-/* AUTO until the first run has chosen. */
+/* AUTO until a run has met a readable picture and chosen. */
 tw_precision twi_extractor_precision(const twi_extractor *extractor);
 
-/* Where pictures come from. path: the file of picture i (NULL: no more); or bytes (path NULL): its bytes and a name
- * for messages, false when there are no more. Called in order of i, from one thread at a time; what it
- * returns must stay valid until row was called for i. */
+/* Where pictures come from: exactly one of path and bytes is set. path: the file of picture i
+ * (NULL: no more); bytes: its bytes and a name for messages, false when there are no more. Called
+ * once for each i = 0, 1, 2, ... from the thread that called twi_extractor_run(); what it returns
+ * must stay valid until row was called for i. */
 typedef struct twi_source {
     const char *(*path)(void *user, size_t i);
     bool (*bytes)(void *user, size_t i, tw_bytes *src, const char **name);
     void *user;
-    size_t total; /* for progress; 0: unknown */
+    size_t total; /* for progress and for how many workers start; 0: unknown */
 } twi_source;
 
 typedef struct twi_extract_stats {
@@ -40,26 +44,32 @@ typedef struct twi_extract_stats {
     double seconds_wall;
 } twi_extract_stats;
 
-/* Runs every picture of source and calls row (topwork.h) in the order of i, from the calling thread. stats may be NULL.
- * Progress stage: "features". */
+/* Runs every picture of source and calls row (topwork.h) in the order of i, from the calling
+ * thread. stats may be NULL. Progress stage: "features". A picture that cannot be read (missing,
+ * not a regular file, damaged, too large) is a row with a message; with opts.strict the one of the
+ * lowest i ends the run instead. Whatever ends a run early (a failure, row returning non-zero, the
+ * progress callback), every thread has been joined when this returns. */
 tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
                             tw_row_fn row, void *user, twi_extract_stats *stats);
 
 /* ---- .npy ---------------------------------------------------------------------------------- */
 
-/* A float32 matrix [rows, columns] written row by row to an .npy file (format 1.0, C order), atomically replaced at commit. */
+/* A float32 matrix [rows, columns] written row by row to an .npy file (format 1.0, C order),
+ * atomically replaced at commit. */
 typedef struct twi_npy twi_npy;
 tw_status twi_npy_create(tw_ctx *ctx, const char *path, size_t columns, twi_npy **out);
 tw_status twi_npy_append(tw_ctx *ctx, twi_npy *npy, const float *rows, size_t n);
 tw_status twi_npy_commit(tw_ctx *ctx, twi_npy *npy);
 void twi_npy_free(twi_npy *npy); /* NULL is fine; without commit nothing is left behind */
 
-/* A float32 matrix kept in an unlinked temporary file, written row by row, then mapped to read. It costs
- * disk, not memory: folder is where ($TMPDIR or /tmp when NULL). */
+/* A float32 matrix kept in an unlinked temporary file, written row by row, then mapped to read. It
+ * costs disk, not memory: folder is where ($TMPDIR or /tmp when NULL). */
 typedef struct twi_matrix_file twi_matrix_file;
-tw_status twi_matrix_file_create(tw_ctx *ctx, const char *folder, size_t columns, twi_matrix_file **out);
+tw_status twi_matrix_file_create(tw_ctx *ctx, const char *folder, size_t columns,
+                                 twi_matrix_file **out);
 tw_status twi_matrix_file_append(tw_ctx *ctx, twi_matrix_file *file, const float *rows, size_t n);
-/* Maps what was written: *x [*rows, columns], valid until free. No append after this. */
+/* Maps what was written: *x [*rows, columns], valid until free; NULL when nothing was. No append
+ * after this. */
 tw_status twi_matrix_file_map(tw_ctx *ctx, twi_matrix_file *file, const float **x, size_t *rows);
 void twi_matrix_file_free(twi_matrix_file *file); /* NULL is fine */
 

@@ -1,0 +1,204 @@
+/* extractor.c - making an extractor: the network cut for its output, programs, and the streams of
+ * its workers. */
+#include "features/extractor.h"
+
+#include "base/file.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* A file larger than this is no photo; a raw 16-bit RGBA picture of TWI_MAX_PIXELS would be 1.4 GB.
+ */
+static const size_t max_file_bytes = (size_t)1 << 30;
+/* A worker keeps its decoding buffers for the next picture unless a giant has swollen them beyond
+ * this. */
+static const size_t keep_bytes = (size_t)64 << 20;
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static tw_status precision_settle(tw_ctx *ctx, const twi_extractor_opts *opts, tw_precision *out)
+{
+    const bool native = !opts->reference_engine && twi_precision_native(TW_PRECISION_BF16);
+    *out = opts->precision;
+    if (opts->precision == TW_PRECISION_BF16 && !native)
+        return twi_fail(ctx, TW_ERR_UNSUPPORTED,
+                        "precision bf16 is not native here (%s); f32 and auto are",
+                        opts->reference_engine ? "reference engine" : twi_engine_isa());
+    if (opts->precision == TW_PRECISION_AUTO && !native) *out = TW_PRECISION_F32;
+    return TW_OK;
+}
+
+static tw_status sizes_settle(tw_ctx *ctx, twi_extractor *ex)
+{
+    const twi_recipe *recipe = &ex->opts.recipe;
+    twi_shape *shapes;
+    tw_status st = twi_alloc(ctx, ex->network->n, &shapes);
+    if (st != TW_OK) return st;
+    st = twi_network_shapes(ctx, ex->network, recipe->height, recipe->width, shapes);
+    if (st == TW_OK) {
+        const twi_shape *last = &shapes[ex->network->n - 1];
+        ex->features = 1;
+        for (size_t i = 0; i < last->rank; i++) ex->features *= last->dims[i];
+    }
+    twi_free(shapes);
+    if (st != TW_OK) return st;
+    size_t pixels;
+    if (twi_mul(recipe->height, recipe->width, &pixels) || twi_mul(pixels, 3, &ex->input_floats))
+        return twi_fail(ctx, TW_ERR_ARG, "an input of %zu x %zu is too large", recipe->height,
+                        recipe->width);
+    return TW_OK;
+}
+
+tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_extractor_opts *opts,
+                            twi_extractor **out)
+{
+    if (network->input_channels != 3)
+        return twi_fail(ctx, TW_ERR_UNSUPPORTED, "the network eats %zu channels; pictures have 3",
+                        network->input_channels);
+    twi_extractor *ex;
+    tw_status st = twi_zalloc(ctx, 1, &ex);
+    if (st != TW_OK) return st;
+    ex->opts = *opts;
+    if (ex->opts.batch == 0) ex->opts.batch = 1;
+    if ((st = precision_settle(ctx, opts, &ex->precision)) != TW_OK) goto done;
+    if ((st = twi_network_for_inference(ctx, network, opts->output, true, &ex->network)) != TW_OK)
+        goto done;
+    if ((st = sizes_settle(ctx, ex)) != TW_OK) goto done;
+    if (opts->precision == TW_PRECISION_AUTO && ex->precision == TW_PRECISION_F32)
+        twi_log(ctx, TW_LOG_INFO, "precision f32: this machine does not compute bf16 natively");
+    *out = ex, ex = NULL; /* handed over */
+done:
+    twi_extractor_free(ex);
+    return st;
+}
+
+static void stream_free(twi_stream *stream)
+{
+    twi_recipe_scratch_free(&stream->scratch);
+    twi_free(stream->file);
+    twi_free(stream->inputs);
+    twi_free(stream->outputs);
+    for (size_t p = 0; p < TWI_PRECISIONS; p++) twi_workspace_free(stream->workspaces[p]);
+}
+
+void twi_extractor_free(twi_extractor *ex)
+{
+    if (!ex) return;
+    for (size_t i = 0; i < ex->n_streams; i++) stream_free(&ex->streams[i]);
+    twi_free(ex->streams);
+    for (size_t p = 0; p < TWI_PRECISIONS; p++) twi_program_free(ex->programs[p]);
+    twi_network_free(ex->network);
+    twi_free(ex);
+}
+
+size_t twi_extractor_feature_count(const twi_extractor *ex)
+{
+    return ex->features;
+}
+
+tw_precision twi_extractor_precision(const twi_extractor *ex)
+{
+    return ex->precision;
+}
+
+/* ---- programs ------------------------------------------------------------------------------ */
+
+tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *ex, tw_precision precision)
+{
+    if (ex->programs[precision]) return TW_OK;
+    const twi_engine_opts opts = {
+        .precision = precision,
+        .batch = ex->opts.batch,
+        .height = ex->opts.recipe.height,
+        .width = ex->opts.recipe.width,
+        .threads = 1,
+        .reference = ex->opts.reference_engine,
+    };
+    twi_program *program;
+    const tw_status st = twi_program_new(ctx, ex->network, &opts, NULL, &program);
+    if (st != TW_OK) return st;
+    assert(twi_program_output_count(program) == ex->features);
+    ex->programs[precision] = program;
+    return TW_OK;
+}
+
+void twi_extractor_drop(twi_extractor *ex, tw_precision precision)
+{
+    for (size_t i = 0; i < ex->n_streams; i++) {
+        twi_workspace_free(ex->streams[i].workspaces[precision]);
+        ex->streams[i].workspaces[precision] = NULL;
+    }
+    twi_program_free(ex->programs[precision]);
+    ex->programs[precision] = NULL;
+}
+
+/* ---- streams ------------------------------------------------------------------------------- */
+
+tw_status twi_extractor_streams(tw_ctx *ctx, twi_extractor *ex, size_t n)
+{
+    if (n <= ex->n_streams) return TW_OK;
+    twi_stream *streams;
+    const tw_status st = twi_zalloc(ctx, n, &streams);
+    if (st != TW_OK) return st;
+    if (ex->n_streams > 0) memcpy(streams, ex->streams, ex->n_streams * sizeof *streams);
+    twi_free(ex->streams);
+    ex->streams = streams;
+    ex->n_streams = n;
+    return TW_OK;
+}
+
+/* *items [batch, width] unless it is there. */
+static tw_status batch_floats(tw_ctx *ctx, const twi_extractor *ex, size_t width, float **items)
+{
+    size_t count;
+    if (*items) return TW_OK;
+    if (twi_mul(ex->opts.batch, width, &count))
+        return twi_fail(ctx, TW_ERR_ARG, "a batch of %zu pictures is too large", ex->opts.batch);
+    return twi_alloc(ctx, count, items);
+}
+
+tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream)
+{
+    return batch_floats(ctx, ex, ex->input_floats, &stream->inputs);
+}
+
+tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *ex, tw_precision precision,
+                               twi_stream *stream)
+{
+    const tw_status st = batch_floats(ctx, ex, ex->features, &stream->outputs);
+    if (st != TW_OK || stream->workspaces[precision]) return st;
+    return twi_workspace_new(ctx, ex->programs[precision], &stream->workspaces[precision]);
+}
+
+/* One giant picture must not hold its hundreds of megabytes for the rest of the run. */
+static void shed_giants(twi_stream *stream)
+{
+    if (stream->scratch.decoded.capacity_bytes > keep_bytes ||
+        stream->scratch.resized.capacity_bytes > keep_bytes ||
+        stream->scratch.doubles_capacity > keep_bytes / sizeof(double)) {
+        twi_recipe_scratch_free(&stream->scratch);
+        stream->scratch = (twi_recipe_scratch){0};
+    }
+    if (stream->file_capacity > keep_bytes) {
+        twi_free(stream->file);
+        stream->file = NULL;
+        stream->file_capacity = 0;
+    }
+}
+
+tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream,
+                            const twi_encoded *encoded, float *dst)
+{
+    tw_bytes src = encoded->bytes;
+    tw_status st = TW_OK;
+    if (encoded->is_file) {
+        st = twi_file_read(ctx, encoded->name, max_file_bytes, &stream->file,
+                           &stream->file_capacity, &src.size_bytes);
+        src.data = stream->file;
+    }
+    if (st == TW_OK)
+        st = twi_recipe_apply(ctx, &ex->opts.recipe, src, encoded->name, ex->opts.max_pixels,
+                              &stream->scratch, dst);
+    shed_giants(stream);
+    return st;
+}

@@ -1,0 +1,56 @@
+/* extractor.h - inside the features room: what an extractor is made of.
+ *
+ * One worker is one stream: it decodes its own pictures and runs them through the engine on one
+ * core. Streams never wait for each other, so there are no barriers and no second set of threads to
+ * share the cores with, and a picture's features cannot depend on how many workers there are. */
+#ifndef TWI_FEATURES_EXTRACTOR_H
+#define TWI_FEATURES_EXTRACTOR_H
+
+#include "features/features.h"
+
+#define TWI_PRECISIONS 3 /* arrays indexed by tw_precision; AUTO is unused */
+
+/* What one worker owns and keeps from run to run. Zero-initialise. */
+typedef struct twi_stream {
+    twi_recipe_scratch scratch;
+    unsigned char *file; /* the encoded picture being read */
+    size_t file_capacity;
+    float *inputs;  /* [batch, height, width, 3] */
+    float *outputs; /* [batch, features] */
+    twi_workspace *workspaces[TWI_PRECISIONS];
+} twi_stream;
+
+struct twi_extractor {
+    twi_extractor_opts opts; /* batch filled in */
+    twi_network *network;    /* cut and fused */
+    size_t features, input_floats;
+    tw_precision precision;                /* AUTO: not chosen yet */
+    twi_program *programs[TWI_PRECISIONS]; /* compiled when first needed */
+    twi_stream *streams;                   /* [n_streams] */
+    size_t n_streams;
+};
+
+/* Compiles for precision unless that is done. */
+tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, tw_precision precision);
+/* Lets go of the program of precision and of every workspace made for it. */
+void twi_extractor_drop(twi_extractor *extractor, tw_precision precision);
+/* At least n streams. Pointers to streams taken before are invalid afterwards. */
+tw_status twi_extractor_streams(tw_ctx *ctx, twi_extractor *extractor, size_t n);
+/* The stream's inputs, unless they are there. */
+tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream);
+/* The stream's outputs and its workspace for precision (compiled before), unless they are there. */
+tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *extractor, tw_precision precision,
+                               twi_stream *stream);
+
+/* One picture as its source gave it. */
+typedef struct twi_encoded {
+    const char *name; /* a path when is_file */
+    bool is_file;
+    tw_bytes bytes; /* unless is_file */
+} twi_encoded;
+
+/* Reads and decodes one picture into dst [input_floats]. A failure here is the picture's own. */
+tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream,
+                            const twi_encoded *encoded, float *dst);
+
+#endif

@@ -1,0 +1,494 @@
+/* run.c - the pipeline: one ring of pictures, workers that decode and compute, rows handed out in
+ * order.
+ *
+ * The calling thread (the conductor) asks the source for pictures, puts them into a ring of slots,
+ * and hands finished rows to the caller in order. Each worker takes the next picture, reads and
+ * decodes it, runs the network on it with one thread, and marks its slot done. Decoding and network
+ * overlap because workers are at different places at any moment; the cores are never
+ * oversubscribed, because the conductor only sleeps and copies nothing. The alternative, decode
+ * threads beside an engine that spreads over all cores, loses to the barriers inside the network: a
+ * decode thread that takes a core away from one OpenMP worker stalls all of them (docs/features.md
+ * has the figures).
+ *
+ * A slot goes round: fed (conductor) -> taken (a worker) -> done (that worker) -> delivered
+ * (conductor). Indices only grow; slot of picture i is slots[i % n_slots]. A slot belongs to
+ * whoever moved it last, so only the counters and the done flags need the lock. */
+#include "features/extractor.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+/* AUTO looks at this many readable pictures, among at most so many that stand one after another. */
+enum { CALIBRATION_PICTURES = 16, CALIBRATION_WINDOW = 64 };
+/* Slots: enough that one slow picture at the head does not leave the other workers idle. */
+enum { SLOTS_LEAST = CALIBRATION_WINDOW, SLOTS_PER_PLACE = 4 };
+static const double auto_cosine = 0.999;
+static const long tick_nanoseconds =
+    100000000; /* how often a waiting conductor asks about cancelling */
+
+typedef struct slot {
+    twi_encoded encoded;
+    bool done;
+    tw_status status;
+    char *message; /* NULL with a status: there was no memory for one */
+} slot;
+
+typedef struct worker {
+    struct run *run;
+    tw_ctx *ctx;
+    pthread_t thread;
+    twi_stream *stream;
+    size_t *batch; /* [opts.batch] the pictures decoded into stream->inputs */
+    size_t n;      /* of them */
+    double seconds_decode, seconds_network;
+} worker;
+
+typedef struct run {
+    tw_ctx *ctx;
+    twi_extractor *extractor;
+    const twi_source *source;
+    tw_row_fn row;
+    void *user;
+    slot *slots; /* [n_slots] */
+    size_t n_slots;
+    /* [n_slots, features] for each precision being computed, else NULL. Changed only while no slot
+     * is with a worker. */
+    float *rows[TWI_PRECISIONS];
+    worker *workers; /* [n_workers] */
+    size_t n_workers, n_started;
+    size_t n_rows, n_failed, delivered; /* the conductor's alone */
+
+    pthread_mutex_t lock; /* guards all below, and slot.done */
+    pthread_cond_t work;  /* something to take, or a reason to leave */
+    pthread_cond_t news;  /* something is done, or a worker failed */
+    size_t fed, taken;
+    bool ended;    /* the source has no more */
+    bool compiled; /* programs are there */
+    bool stop;
+    tw_status failure;    /* a worker's, not a picture's */
+    const tw_ctx *failed; /* that worker's context */
+} run;
+
+static slot *slot_of(run *r, size_t i)
+{
+    return &r->slots[i % r->n_slots];
+}
+
+static float *row_of(run *r, tw_precision precision, size_t i)
+{
+    return r->rows[precision] + (i % r->n_slots) * r->extractor->features;
+}
+
+/* ---- workers ------------------------------------------------------------------------------- */
+
+/* The next picture, or false: nothing there now (wait false), or nothing will come any more. */
+static bool take(run *r, bool wait, size_t *i)
+{
+    pthread_mutex_lock(&r->lock);
+    while (wait && !r->stop && !r->ended && r->taken == r->fed)
+        pthread_cond_wait(&r->work, &r->lock);
+    const bool got = !r->stop && r->taken < r->fed;
+    if (got) *i = r->taken++;
+    pthread_mutex_unlock(&r->lock);
+    return got;
+}
+
+static void mark_done(run *r, const size_t *pictures, size_t n)
+{
+    pthread_mutex_lock(&r->lock);
+    for (size_t k = 0; k < n; k++) slot_of(r, pictures[k])->done = true;
+    pthread_cond_signal(&r->news);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void stop_all(run *r, const tw_ctx *failed, tw_status failure)
+{
+    pthread_mutex_lock(&r->lock);
+    if (failure != TW_OK && r->failure == TW_OK) {
+        r->failure = failure;
+        r->failed = failed;
+    }
+    r->stop = true;
+    pthread_cond_broadcast(&r->work);
+    pthread_cond_signal(&r->news);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Decodes pictures until a batch is full or none is waiting: an idle core gains nothing by waiting
+ * for a fuller batch. Unreadable ones are done at once. False: time to leave. */
+static bool gather(worker *w)
+{
+    run *r = w->run;
+    const twi_extractor *ex = r->extractor;
+    size_t i;
+    w->n = 0;
+    while (w->n < ex->opts.batch && take(r, w->n == 0, &i)) {
+        slot *s = slot_of(r, i);
+        const double start = twi_seconds();
+        s->status = twi_stream_decode(w->ctx, ex, w->stream, &s->encoded,
+                                      w->stream->inputs + w->n * ex->input_floats);
+        w->seconds_decode += twi_seconds() - start;
+        if (s->status == TW_OK) {
+            w->batch[w->n++] = i;
+        } else {
+            (void)twi_strdup(NULL, tw_last_error(w->ctx), &s->message);
+            mark_done(r, &i, 1);
+        }
+    }
+    return w->n > 0;
+}
+
+/* Decoding starts while the conductor still compiles; this is where it has to be ready. */
+static bool wait_compiled(run *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->compiled && !r->stop) pthread_cond_wait(&r->work, &r->lock);
+    const bool go = !r->stop;
+    pthread_mutex_unlock(&r->lock);
+    return go;
+}
+
+static tw_status compute(worker *w)
+{
+    run *r = w->run;
+    const twi_extractor *ex = r->extractor;
+    twi_stream *stream = w->stream;
+    for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
+        if (!r->rows[p]) continue;
+        const double start = twi_seconds();
+        tw_status st = twi_stream_workspace(w->ctx, ex, p, stream);
+        if (st != TW_OK) return st;
+        st = twi_program_run(w->ctx, ex->programs[p], stream->workspaces[p], stream->inputs, w->n,
+                             stream->outputs);
+        if (st != TW_OK) return st;
+        for (size_t k = 0; k < w->n; k++)
+            memcpy(row_of(r, p, w->batch[k]), stream->outputs + k * ex->features,
+                   ex->features * sizeof(float));
+        w->seconds_network += twi_seconds() - start;
+    }
+    return TW_OK;
+}
+
+static void *work(void *user)
+{
+    worker *w = user;
+    run *r = w->run;
+    tw_status st = twi_stream_inputs(w->ctx, r->extractor, w->stream);
+    while (st == TW_OK && gather(w) && wait_compiled(r)) {
+        st = compute(w);
+        if (st == TW_OK) mark_done(r, w->batch, w->n);
+    }
+    if (st != TW_OK) stop_all(r, w->ctx, st);
+    return NULL;
+}
+
+/* ---- the conductor: feeding ---------------------------------------------------------------- */
+
+static bool source_next(const run *r, size_t i, twi_encoded *out)
+{
+    const twi_source *source = r->source;
+    *out = (twi_encoded){.is_file = source->path != NULL};
+    if (source->path)
+        out->name = source->path(source->user, i);
+    else if (source->bytes(source->user, i, &out->bytes, &out->name) && !out->name)
+        out->name = "picture";
+    return out->name != NULL;
+}
+
+/* Feeds n more pictures, or what the source still has. The source is asked without the lock: it may
+ * read a pipe. */
+static void feed(run *r, size_t n)
+{
+    for (; n > 0 && !r->ended; n--) {
+        slot *s = slot_of(r, r->fed);
+        twi_encoded next;
+        const bool got = source_next(r, r->fed, &next);
+        *s = (slot){.encoded = next};
+        pthread_mutex_lock(&r->lock);
+        if (got) {
+            r->fed++;
+            pthread_cond_signal(&r->work);
+        } else {
+            r->ended = true;
+            pthread_cond_broadcast(&r->work);
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+}
+
+static tw_status compile(run *r)
+{
+    for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
+        if (!r->rows[p]) continue;
+        const tw_status st = twi_extractor_compile(r->ctx, r->extractor, p);
+        if (st != TW_OK) return st;
+    }
+    pthread_mutex_lock(&r->lock);
+    r->compiled = true;
+    pthread_cond_broadcast(&r->work);
+    pthread_mutex_unlock(&r->lock);
+    return TW_OK;
+}
+
+/* ---- the conductor: waiting and delivering -------------------------------------------------- */
+
+static tw_status progress(run *r)
+{
+    const size_t total = r->delivered <= r->source->total ? r->source->total : 0;
+    return twi_progress(r->ctx, "features", r->delivered, total, r->n_failed);
+}
+
+/* How many pictures from the oldest on are done without a gap. Call with the lock held. */
+static size_t ready(run *r)
+{
+    size_t n = 0;
+    while (r->delivered + n < r->fed && slot_of(r, r->delivered + n)->done) n++;
+    return n;
+}
+
+/* Waits until the oldest want pictures are done; *n gets how many are. */
+static tw_status wait_ready(run *r, size_t want, size_t *n)
+{
+    tw_status st = r->compiled ? TW_OK : compile(r);
+    while (st == TW_OK) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += tick_nanoseconds;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        int error = 0;
+        pthread_mutex_lock(&r->lock);
+        while ((*n = ready(r)) < want && r->failure == TW_OK && error != ETIMEDOUT)
+            error = pthread_cond_timedwait(&r->news, &r->lock, &until);
+        const tw_status failure = r->failure;
+        pthread_mutex_unlock(&r->lock);
+        if (failure != TW_OK) return twi_ctx_adopt(r->ctx, r->failed, failure);
+        if (*n >= want) return TW_OK;
+        st = progress(r);
+    }
+    return st;
+}
+
+static tw_status deliver(run *r)
+{
+    const size_t i = r->delivered;
+    slot *s = slot_of(r, i);
+    const twi_extractor *ex = r->extractor;
+    const char *message = s->message ? s->message : tw_status_name(s->status);
+    int stop;
+    if (s->status == TW_OK) {
+        r->n_rows++;
+        stop = r->row(r->user, i, TW_OK, "", row_of(r, ex->precision, i));
+    } else if (ex->opts.strict) {
+        return twi_fail(r->ctx, s->status, "%s", message);
+    } else {
+        r->n_failed++;
+        stop = r->row(r->user, i, s->status, message, NULL);
+    }
+    twi_free(s->message);
+    s->message = NULL;
+    r->delivered++;
+    if (stop != 0)
+        return twi_fail(r->ctx, TW_ERR_CANCELLED, "stopped by the caller after %zu pictures",
+                        r->delivered);
+    return progress(r);
+}
+
+static tw_status stream_all(run *r)
+{
+    tw_status st = TW_OK;
+    for (;;) {
+        feed(r, r->n_slots - (r->fed - r->delivered));
+        if (r->fed == r->delivered) return TW_OK;
+        size_t n;
+        if ((st = wait_ready(r, 1, &n)) != TW_OK) return st;
+        for (; n > 0; n--)
+            if ((st = deliver(r)) != TW_OK) return st;
+    }
+}
+
+/* ---- precision by trial -------------------------------------------------------------------- */
+
+/* a, b [n]. Two zero vectors point the same way; a value that is not finite gives NaN, which no
+ * bound accepts. */
+static double cosine(const float *a, const float *b, size_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    if (aa == 0 && bb == 0) return 1;
+    return aa == 0 || bb == 0 ? 0 : ab / (sqrt(aa) * sqrt(bb));
+}
+
+static size_t readable_held(run *r)
+{
+    size_t n = 0;
+    for (size_t i = r->delivered; i < r->fed; i++) n += slot_of(r, i)->status == TW_OK;
+    return n;
+}
+
+/* Every held picture is done: chooses, says so, and lets go of the precision not chosen. */
+static void choose(run *r)
+{
+    twi_extractor *ex = r->extractor;
+    double least = 1;
+    for (size_t i = r->delivered; i < r->fed; i++) {
+        if (slot_of(r, i)->status != TW_OK) continue;
+        const double c =
+            cosine(row_of(r, TW_PRECISION_F32, i), row_of(r, TW_PRECISION_BF16, i), ex->features);
+        if (!(c >= least)) least = c;
+    }
+    const bool bf16 = least >= auto_cosine;
+    const tw_precision other = bf16 ? TW_PRECISION_F32 : TW_PRECISION_BF16;
+    ex->precision = bf16 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+    twi_free(r->rows[other]);
+    r->rows[other] = NULL;
+    twi_extractor_drop(ex, other);
+    twi_text number = {0};
+    twi_text_double(&number, least);
+    twi_log(r->ctx, TW_LOG_INFO,
+            "precision %s: on %zu pictures bf16 features have a cosine to f32 of %s or more; %s",
+            twi_precision_name(ex->precision), readable_held(r), number.text ? number.text : "?",
+            bf16 ? "0.999 is asked for" : "0.999 would be needed");
+    twi_text_free(&number);
+}
+
+/* Computes the first readable pictures in both precisions, holding their rows back until one is
+ * chosen. What is looked at depends only on the pictures, never on timing. Leaves precision at AUTO
+ * when none is readable. */
+static tw_status calibrate(run *r)
+{
+    tw_status st = TW_OK;
+    while (!r->ended) {
+        size_t n, room = CALIBRATION_WINDOW - (r->fed - r->delivered);
+        const size_t readable = readable_held(r);
+        if (room > CALIBRATION_PICTURES - readable) room = CALIBRATION_PICTURES - readable;
+        if (room == 0) break;
+        feed(r, room);
+        if ((st = wait_ready(r, r->fed - r->delivered, &n)) != TW_OK) return st;
+        while (r->delivered < r->fed && slot_of(r, r->delivered)->status != TW_OK)
+            if ((st = deliver(r)) != TW_OK) return st;
+    }
+    if (r->delivered == r->fed) return TW_OK;
+    choose(r);
+    while (r->delivered < r->fed)
+        if ((st = deliver(r)) != TW_OK) return st;
+    return TW_OK;
+}
+
+/* ---- a run --------------------------------------------------------------------------------- */
+
+static tw_status memory_take(run *r)
+{
+    twi_extractor *ex = r->extractor;
+    size_t places, count;
+    tw_status st;
+    if (twi_mul(r->n_workers, ex->opts.batch, &places) ||
+        twi_mul(places, SLOTS_PER_PLACE, &r->n_slots))
+        return twi_fail(r->ctx, TW_ERR_ARG, "a batch of %zu pictures is too large", ex->opts.batch);
+    if (r->n_slots < SLOTS_LEAST) r->n_slots = SLOTS_LEAST;
+    if (twi_mul(r->n_slots, ex->features, &count))
+        return twi_fail(r->ctx, TW_ERR_ARG, "%zu features are too many", ex->features);
+    if ((st = twi_zalloc(r->ctx, r->n_slots, &r->slots)) != TW_OK) return st;
+    for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++)
+        if (ex->precision == p || ex->precision == TW_PRECISION_AUTO)
+            if ((st = twi_alloc(r->ctx, count, &r->rows[p])) != TW_OK) return st;
+    if ((st = twi_extractor_streams(r->ctx, ex, r->n_workers)) != TW_OK) return st;
+    if ((st = twi_zalloc(r->ctx, r->n_workers, &r->workers)) != TW_OK) return st;
+    for (size_t k = 0; k < r->n_workers; k++) {
+        worker *w = &r->workers[k];
+        w->run = r;
+        w->stream = &ex->streams[k];
+        if ((st = twi_alloc(r->ctx, ex->opts.batch, &w->batch)) != TW_OK) return st;
+        if ((st = twi_ctx_child(r->ctx, &w->ctx)) != TW_OK) return st;
+    }
+    return TW_OK;
+}
+
+/* Fewer threads than asked for is slower, not wrong; none at all is a failure. */
+static tw_status workers_start(run *r)
+{
+    int error = 0;
+    for (; r->n_started < r->n_workers && error == 0; r->n_started += error == 0)
+        error =
+            pthread_create(&r->workers[r->n_started].thread, NULL, work, &r->workers[r->n_started]);
+    if (r->n_started == 0) return twi_fail_errno(r->ctx, error, "no worker thread");
+    return TW_OK;
+}
+
+static void workers_join(run *r, twi_extract_stats *stats)
+{
+    stop_all(r, NULL, TW_OK);
+    for (size_t k = 0; k < r->n_started; k++) {
+        pthread_join(r->workers[k].thread, NULL);
+        stats->seconds_decode += r->workers[k].seconds_decode;
+        stats->seconds_network += r->workers[k].seconds_network;
+    }
+}
+
+static void memory_free(run *r)
+{
+    for (size_t k = 0; r->workers && k < r->n_workers; k++) {
+        twi_free(r->workers[k].batch);
+        tw_ctx_free(r->workers[k].ctx);
+    }
+    twi_free(r->workers);
+    for (size_t p = 0; p < TWI_PRECISIONS; p++) twi_free(r->rows[p]);
+    for (size_t k = 0; r->slots && k < r->n_slots; k++) twi_free(r->slots[k].message);
+    twi_free(r->slots);
+}
+
+static void locks_init(run *r)
+{
+    pthread_condattr_t monotonic; /* none of these can fail on Linux */
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->work, NULL);
+    pthread_cond_init(&r->news, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static void locks_destroy(run *r)
+{
+    pthread_cond_destroy(&r->news);
+    pthread_cond_destroy(&r->work);
+    pthread_mutex_destroy(&r->lock);
+}
+
+tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
+                            tw_row_fn row, void *user, twi_extract_stats *stats)
+{
+    const double start = twi_seconds();
+    run r = {.ctx = ctx, .extractor = extractor, .source = source, .row = row, .user = user};
+    twi_extract_stats counted = {0};
+    r.n_workers = twi_threads(ctx);
+    if (source->total > 0 && source->total < r.n_workers) r.n_workers = source->total;
+    locks_init(&r);
+    tw_status st = memory_take(&r);
+    if (st != TW_OK) goto done;
+    if ((st = workers_start(&r)) != TW_OK) goto done;
+    if (extractor->precision == TW_PRECISION_AUTO && (st = calibrate(&r)) != TW_OK) goto done;
+    st = stream_all(&r);
+done:
+    workers_join(&r, &counted);
+    if (stats) {
+        *stats = counted;
+        stats->rows = r.n_rows;
+        stats->failed = r.n_failed;
+        stats->seconds_wall = twi_seconds() - start;
+    }
+    memory_free(&r);
+    locks_destroy(&r);
+    return st;
+}
