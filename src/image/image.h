@@ -1,7 +1,7 @@
 /* image.h - from the bytes of a photo to the floats a network eats.
  *
- * Semantics: Pillow 9.4 for decoding and the 8-bit filters (bit-exact), scikit-image 0.19.3 for "skimage"
- * (semantics 5.7, 5.8), Keras imagenet_utils for normalisation (5.9). */
+ * Semantics: Pillow 9.4 for decoding and the 8-bit filters (bit-exact), scikit-image 0.19.3 for
+ * "skimage" (semantics 5.7, 5.8), Keras imagenet_utils for normalisation (5.9). */
 #ifndef TWI_IMAGE_IMAGE_H
 #define TWI_IMAGE_IMAGE_H
 
@@ -10,7 +10,8 @@
 
 /* ---- pictures ------------------------------------------------------------------------------ */
 
-/* A decoded picture: rows top to bottom, samples interleaved. bits 8: uint8_t; 16: uint16_t (native). */
+/* A decoded picture: rows top to bottom, samples interleaved. bits 8: uint8_t; 16: uint16_t
+ * (native). */
 typedef struct twi_picture {
     size_t width, height;
     unsigned channels; /* 1 grey, 2 grey+alpha, 3 RGB, 4 RGBA */
@@ -20,67 +21,89 @@ typedef struct twi_picture {
 } twi_picture;
 
 typedef enum twi_decode_mode {
-    TWI_DECODE_RGB,    /* 8-bit RGB as Pillow's convert('RGB'); alpha dropped, 16 bits to the high byte */
+    TWI_DECODE_RGB, /* 8-bit RGB as Pillow's convert('RGB'); alpha dropped, 16 bits to the high byte
+                     */
     TWI_DECODE_SKIMAGE /* what skimage.io.imread hands over: 1, 3 or 4 channels, 8 or 16 bits */
 } twi_decode_mode;
+
+#define TWI_MAX_PIXELS ((size_t)178956970) /* Pillow 9.4: beyond this it calls a picture a bomb */
 
 typedef struct twi_decode_opts {
     twi_decode_mode mode;
     bool exif;         /* apply EXIF orientation */
-    size_t max_pixels; /* a declared size above it is refused before anything is allocated */
-    size_t fast_width, fast_height; /* not 0: a JPEG may be DCT-scaled while it stays at least this large */
+    size_t max_pixels; /* a declared size above it is refused before anything is allocated; 0:
+                          TWI_MAX_PIXELS */
+    size_t fast_width,
+        fast_height; /* not 0: a JPEG may be DCT-scaled while it stays at least this large */
 } twi_decode_opts;
 
 /* Decodes the still picture in src by its content, never its name. name is for the message only.
- * TW_ERR_FORMAT: damaged or truncated; TW_ERR_UNSUPPORTED: a known format or variant not built in, or no picture
- * at all; TW_ERR_DATA: larger than max_pixels. picture: zeroed, or from an earlier call. */
+ * TW_ERR_FORMAT: damaged or truncated; TW_ERR_UNSUPPORTED: a known format or variant not built in,
+ * or no picture at all; TW_ERR_DATA: larger than max_pixels. picture: zeroed, or from an earlier
+ * call. */
 tw_status twi_picture_decode(tw_ctx *ctx, tw_bytes src, const char *name,
                              const twi_decode_opts *opts, twi_picture *picture);
 void twi_picture_free(twi_picture *picture); /* releases samples and zeroes it */
 
-/* "JPEG", "PNG", "WebP" for bytes this build can decode, another format's name ("GIF") or NULL. *readable: the
- * former. Looks at the first size bytes (32 are enough). */
+/* "JPEG", "PNG", "WebP" for bytes this build can decode, another format's name ("GIF") or NULL.
+ * *readable: the former. Looks at the first size bytes (32 are enough). */
 const char *twi_picture_format(const void *head, size_t size, bool *readable);
 
 /* ---- resizing ------------------------------------------------------------------------------ */
 
 typedef enum twi_filter {
-    TWI_NEAREST, TWI_BOX, TWI_BILINEAR, TWI_HAMMING, TWI_BICUBIC, TWI_LANCZOS, /* Pillow's */
-    TWI_SKIMAGE /* skimage.transform.resize defaults, >= 0.15 */
+    TWI_NEAREST,
+    TWI_BOX,
+    TWI_BILINEAR,
+    TWI_HAMMING,
+    TWI_BICUBIC,
+    TWI_LANCZOS, /* Pillow's */
+    TWI_SKIMAGE  /* skimage.transform.resize defaults, >= 0.15 */
 } twi_filter;
 
-/* Pillow's Image.resize((width, height), filter) of an 8-bit picture, bit-exact; every channel. box (may be NULL): the
- * source region {left, top, right, bottom} in pixels. out: zeroed or from an earlier call. */
-tw_status twi_resize_pillow(tw_ctx *ctx, const twi_picture *in, twi_filter filter, const double box[4],
-                            size_t width, size_t height, twi_picture *out);
+/* Pillow's Image.resize((width, height), filter) of an 8-bit picture, bit-exact; every channel. box
+ * (may be NULL): the source region {left, top, right, bottom} in pixels. out: zeroed or from an
+ * earlier call. */
+tw_status twi_resize_pillow(tw_ctx *ctx, const twi_picture *in, twi_filter filter,
+                            const double box[4], size_t width, size_t height, twi_picture *out);
 
-/* skimage.transform.resize(in, (height, width[, channels])) to doubles in [0, 1]: out [height, width, channels],
- * channels 0: as in. Within 1e-6 of scikit-image 0.19.3. */
+/* skimage.transform.resize(in, (height, width[, channels])) to doubles in [0, 1]: out [height,
+ * width, channels], channels 0: as in. Within 1e-6 of scikit-image 0.19.3. */
 tw_status twi_resize_skimage(tw_ctx *ctx, const twi_picture *in, size_t width, size_t height,
                              size_t channels, double *out);
 
 /* ---- the recipe: everything between a file and the network's input ------------------------- */
 
-typedef enum twi_geometry { TWI_SQUASH, TWI_CROP, TWI_LETTERBOX } twi_geometry;
+typedef enum twi_geometry {
+    TWI_SQUASH,   /* to width x height, whatever the shape */
+    TWI_CROP,     /* see short_side */
+    TWI_LETTERBOX /* as large as fits, centred on black: Pillow's ImageOps.pad() */
+} twi_geometry;
 
 typedef struct twi_recipe {
     size_t height, width; /* of the network's input */
     twi_geometry geometry;
-    size_t short_side;    /* TWI_CROP: the short side is resized to this (long = int(short * long / short_in)),
-                             then the centre is cut out: left = (w - width) / 2 */
+    size_t short_side; /* TWI_CROP: the short side is resized to this (long = int(short * long /
+                          short_in)), then the centre is cut out: left = (w - width) / 2 */
     twi_filter filter;
-    twi_decode_mode decode;
+    twi_decode_mode decode; /* counts with the skimage filter; Pillow's filters always get RGB */
     bool exif;
     bool fast_decode;
-    bool bgr;             /* channel order of the network's input */
-    double scale;         /* y = (v * scale - mean[c]) / std[c], v in 0..255 (skimage: 0..1), c in input order */
+    bool bgr;     /* channel order of the network's input */
+    double scale; /* y = (v * scale - mean[c]) / std[c], v in 0..255 (skimage: 0..1), c in input
+                     order */
     double mean[3], std[3];
 } twi_recipe;
 
-/* Named starting points: "caffe", "tf", "torch" (Keras modes: channel order, scale, mean, std only; geometry squash,
- * bilinear, EXIF on). TW_ERR_ARG for another name. */
-tw_status twi_recipe_init(tw_ctx *ctx, const char *mode, size_t height, size_t width, twi_recipe *out);
-/* The well-known script's recipe: skimage decode and resize to values 0..1, then caffe mode (semantics 6). */
+/* Named starting points: "caffe", "tf", "torch" (Keras modes: channel order, scale, mean, std only;
+ * geometry squash, bilinear, EXIF on). TW_ERR_ARG for another name. */
+tw_status twi_recipe_init(tw_ctx *ctx, const char *mode, size_t height, size_t width,
+                          twi_recipe *out);
+/* Changes the filter and keeps what the network sees on the same scale: values are 0..1 after
+ * "skimage" and 0..255 after any other, so scale is multiplied or divided by 255. */
+void twi_recipe_set_filter(twi_recipe *recipe, twi_filter filter);
+/* The well-known script's recipe: skimage decode and resize to values 0..1, then caffe mode
+ * (semantics 6). */
 void twi_recipe_reference(twi_recipe *recipe, size_t height, size_t width);
 
 const char *twi_filter_name(twi_filter filter);
@@ -88,9 +111,15 @@ const char *twi_geometry_name(twi_geometry geometry);
 tw_status twi_filter_parse(tw_ctx *ctx, const char *word, twi_filter *out);
 tw_status twi_geometry_parse(tw_ctx *ctx, const char *word, twi_geometry *out);
 
-/* New JSON object, NULL when memory ran out; and back, every field checked against its range. */
+/* New JSON object, NULL when memory ran out; and back, every field checked against its range
+ * (TW_ERR_FORMAT).
+ *     {"height": 128, "width": 128, "geometry": "crop", "short_side": 141, "resize": "bilinear",
+ * "decode": "rgb", "exif": true, "fast_decode": false, "channels": "rgb", "scale":
+ * 0.00392156862745098, "mean": [0.48, 0.448, 0.397], "std": [0.272, 0.265, 0.274]} short_side (0),
+ * decode (rgb), exif (true) and fast_decode (false) may be missing; unknown keys are ignored. */
 twi_json *twi_recipe_to_json(const twi_recipe *recipe);
-tw_status twi_recipe_from_json(tw_ctx *ctx, const char *name, const twi_json *json, twi_recipe *out);
+tw_status twi_recipe_from_json(tw_ctx *ctx, const char *name, const twi_json *json,
+                               twi_recipe *out);
 
 /* Scratch one decode thread reuses; zero-initialise, then free. */
 typedef struct twi_recipe_scratch {
@@ -100,7 +129,8 @@ typedef struct twi_recipe_scratch {
 } twi_recipe_scratch;
 void twi_recipe_scratch_free(twi_recipe_scratch *scratch);
 
-/* File bytes -> dst [recipe height, width, 3] (NHWC, one picture). Same errors as twi_picture_decode(). */
+/* File bytes -> dst [recipe height, width, 3] (NHWC, one picture). Same errors as
+ * twi_picture_decode(). */
 tw_status twi_recipe_apply(tw_ctx *ctx, const twi_recipe *recipe, tw_bytes src, const char *name,
                            size_t max_pixels, twi_recipe_scratch *scratch, float *dst);
 
