@@ -1,7 +1,7 @@
 /* engine.h - executes a network made by twi_network_for_inference().
  *
- * A program is compiled once for a batch shape and a precision and is immutable: any number of threads
- * may run it, each with a workspace of its own. */
+ * A program is compiled once for a batch shape and a precision and is immutable: any number of
+ * threads may run it, each with a workspace of its own. */
 #ifndef TWI_ENGINE_ENGINE_H
 #define TWI_ENGINE_ENGINE_H
 
@@ -13,12 +13,13 @@ typedef struct twi_workspace twi_workspace; /* activations and scratch of one th
 typedef struct twi_engine_opts {
     tw_precision precision; /* F32 or BF16; AUTO is TW_ERR_ARG here */
     size_t batch, height, width;
-    size_t threads;         /* the engine's share of the budget, >= 1 */
-    bool reference;         /* the plain C reference (f32 only) instead of oneDNN */
+    size_t threads; /* the engine's share of the budget, >= 1 */
+    bool reference; /* the plain C reference (f32 only) instead of oneDNN */
 } twi_engine_opts;
 
-/* Compiles network, which may be freed afterwards. share (may be NULL): a program of the same network and precision, at
- * another batch or size, whose prepacked weights are used again where the layout agrees; share may be freed first. */
+/* Compiles network, which may be freed afterwards. share (may be NULL): a program of the same
+ * network and precision, at another batch or size, whose prepacked weights are used again where the
+ * layout agrees; share may be freed first. */
 tw_status twi_program_new(tw_ctx *ctx, const twi_network *network, const twi_engine_opts *opts,
                           const twi_program *share, twi_program **out);
 void twi_program_free(twi_program *program);
@@ -27,8 +28,8 @@ size_t twi_program_output_count(const twi_program *program); /* d of one picture
 tw_status twi_workspace_new(tw_ctx *ctx, const twi_program *program, twi_workspace **out);
 void twi_workspace_free(twi_workspace *workspace);
 
-/* images [n, height, width, channels] float32 -> out [n, d], 1 <= n <= batch; a short batch is padded inside.
- * The rows do not depend on what else is in the batch. */
+/* images [n, height, width, channels] float32 -> out [n, d], 1 <= n <= batch; a short batch is
+ * padded inside. The rows do not depend on what else is in the batch. */
 tw_status twi_program_run(tw_ctx *ctx, const twi_program *program, twi_workspace *workspace,
                           const float *images, size_t n, float *out);
 

@@ -1,0 +1,42 @@
+/* nodes.h - what the builders of this folder share: a node's values, reorders where they are
+ * needed, and steps that run a primitive. */
+#ifndef TWI_ENGINE_ONEDNN_NODES_H
+#define TWI_ENGINE_ONEDNN_NODES_H
+
+#include "engine/operators.h"
+
+/* The data type of feature maps in this program. */
+twi_dtype twi_onednn_dtype(const twi_build *b);
+const twi_node *twi_build_node(const twi_build *b);
+/* The value of the node's i-th input, and its layout. */
+uint32_t twi_input_value(const twi_build *b, size_t i);
+const twi_layout *twi_value_layout(const twi_build *b, uint32_t value);
+
+/* [batch, dims of node's value] of dtype in order. */
+tw_status twi_node_layout(twi_build *b, uint32_t node, twi_dtype dtype, twi_order order,
+                          const twi_layout **out);
+
+/* A step that runs primitive: out is a new value of its destination's layout, unless it is one
+ * already
+ * (*out not TWI_NO_VALUE: written in place). params may be NULL. */
+tw_status twi_onednn_step(twi_build *b, const twi_primitive *primitive, size_t n_in,
+                          const uint32_t *in, const twi_packed *const *params, uint32_t *out);
+
+/* value in layout: itself, or a reordered copy. */
+tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out);
+
+/* A weight in the primitive's layout. plain: the layout the network has it in (in float32). */
+tw_status twi_onednn_weight(twi_build *b, const twi_primitive *primitive, const twi_layout *plain,
+                            const twi_packed **out);
+
+/* For a primitive that adds into its destination: the fused sum's value in layout, free to be
+ * written to. */
+tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out);
+
+/* Makes value the node's. */
+void twi_onednn_done(twi_build *b, uint32_t value);
+
+/* The node in plain C, on plain float32 copies of its inputs. */
+tw_status twi_onednn_plain_c(twi_build *b);
+
+#endif

@@ -1,0 +1,61 @@
+/* shape.c - operators that only move values. */
+#include "engine/onednn/nodes.h"
+
+/* The order of channels must not depend on how wide each source's blocks are: sources whose
+ * channels fill whole blocks of 16 stay blocked, others are joined pixel by pixel. */
+static twi_order concat_order(const twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    if (b->shapes[b->node].rank != 3) return TWI_ORDER_PLAIN;
+    for (size_t i = 0; i < node->n_inputs; i++)
+        if (b->shapes[node->inputs[i]].dims[0] % 16 != 0) return TWI_ORDER_NHWC;
+    return TWI_ORDER_BLOCK16;
+}
+
+tw_status twi_onednn_concat(twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_layout **layouts = NULL, *dst;
+    uint32_t *in = NULL, out = TWI_NO_VALUE;
+    const twi_order order = concat_order(b);
+    /* Vectors come from dense layers and global pools, which give float32. */
+    const twi_dtype dtype = b->shapes[b->node].rank == 3 ? twi_onednn_dtype(b) : TWI_F32;
+    tw_status st = twi_alloc(b->ctx, node->n_inputs, &layouts);
+    if (st == TW_OK) st = twi_alloc(b->ctx, node->n_inputs, &in);
+    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) {
+        st = twi_node_layout(b, node->inputs[i], dtype, order, &layouts[i]);
+        if (st == TW_OK) st = twi_onednn_as(b, twi_input_value(b, i), layouts[i], &in[i]);
+    }
+    const twi_primitive *concat;
+    if (st == TW_OK) st = twi_node_layout(b, b->node, dtype, order, &dst);
+    if (st == TW_OK)
+        st =
+            twi_primitive_concat(b->ctx, b->program->device, node->n_inputs, layouts, dst, &concat);
+    if (st == TW_OK) st = twi_onednn_step(b, concat, node->n_inputs, in, NULL, &out);
+    twi_free(in);
+    twi_free(layouts);
+    if (st == TW_OK) twi_onednn_done(b, out);
+    return st;
+}
+
+/* The map in the order asked for, copied, and from there on called a vector. */
+tw_status twi_onednn_flatten(twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const uint32_t from = node->inputs[0], value = twi_input_value(b, 0);
+    const twi_order order =
+        node->nhwc && b->shapes[from].rank == 3 ? TWI_ORDER_NHWC : TWI_ORDER_PLAIN;
+    const twi_layout *flat;
+    const twi_primitive *reorder;
+    uint32_t out = TWI_NO_VALUE;
+    tw_status st = twi_node_layout(b, from, TWI_F32, order, &flat);
+    if (st == TW_OK)
+        st = twi_primitive_reorder(b->ctx, b->program->device, twi_value_layout(b, value), flat,
+                                   &reorder);
+    if (st == TW_OK) st = twi_onednn_step(b, reorder, 1, &value, NULL, &out);
+    if (st == TW_OK) st = twi_node_layout(b, b->node, TWI_F32, TWI_ORDER_PLAIN, &flat);
+    if (st != TW_OK) return st;
+    b->program->values[out].layout = flat; /* the same bytes */
+    twi_onednn_done(b, out);
+    return TW_OK;
+}

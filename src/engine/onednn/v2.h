@@ -1,0 +1,39 @@
+/* v2.h - shared by the files of this folder that are written for oneDNN 2.x's C API. */
+#ifndef TWI_ENGINE_ONEDNN_V2_H
+#define TWI_ENGINE_ONEDNN_V2_H
+
+#include "engine/primitive.h"
+
+#include <oneapi/dnnl/dnnl.h>
+
+#if DNNL_VERSION_MAJOR != 2
+#error                                                                                             \
+    "onednn/v2*.c are for oneDNN 2.x: 3.x made memory descriptors opaque and dropped operation descriptors"
+#endif
+
+struct twi_layout {
+    dnnl_memory_desc_t desc;
+};
+
+#define TWI_PRIMITIVE_ARGS 5 /* beyond the sources */
+
+struct twi_primitive {
+    dnnl_primitive_t handle;
+    size_t n_args;
+    int *args;                  /* [n_args] DNNL_ARG_... */
+    const twi_layout **layouts; /* [n_args] */
+    twi_layout *src, *weights, *dst;
+    size_t scratch_bytes;
+    twi_primitive *next; /* of the device's list */
+};
+
+struct twi_device {
+    dnnl_engine_t engine;
+    twi_primitive *primitives;
+    twi_arena memory;
+};
+
+/* TW_OK, or the failure in words: what was being done. */
+tw_status twi_dnnl_check(tw_ctx *ctx, dnnl_status_t status, const char *what, const char *name);
+
+#endif
