@@ -1,0 +1,259 @@
+/* network_bench.c - how many pictures a second the engine computes, without decoding: VGG16's
+ * convolutions with random weights.
+ *
+ *     network-bench [--precision f32|bf16] [--batch N] [--runs N] [--seconds S] [--threads N]
+ * [--check]
+ *
+ * One line for each run: precision, batch, pictures/s. Then the median, and how far it is from what
+ * the arithmetic needs. --check compares the features with the f32 reference in plain C (minutes).
+ */
+#include "base/rng.h"
+#include "engine/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIDE      224
+#define MOST_RUNS 100
+
+typedef struct options {
+    tw_precision precision;
+    size_t batch, runs, threads;
+    double seconds;
+    bool check;
+} options;
+
+/* Simonyan & Zisserman (2015), table 1, column D; 0 is a pool. */
+static const size_t vgg16[] = {64, 64,  0,   128, 128, 0,   256, 256, 256,
+                               0,  512, 512, 512, 0,   512, 512, 512, 0};
+
+/* A random weight [out, in, 3, 3] as He et al. (2015) draw them, so that values keep their size. */
+static tw_status add_weights(tw_ctx *ctx, twi_network *net, const char *name, size_t out, size_t in,
+                             twi_rng *rng)
+{
+    float *data;
+    double spare = NAN;
+    const tw_status st = twi_tensors_add(ctx, &net->weights, name, TWI_F32, 4,
+                                         (size_t[4]){out, in, 3, 3}, NULL, (void **)&data);
+    const double deviation = sqrt(2.0 / (9.0 * (double)in));
+    for (size_t i = 0; st == TW_OK && i < out * in * 9; i++)
+        data[i] = (float)(deviation * twi_rng_normal(rng, &spare));
+    return st;
+}
+
+static tw_status add_conv(tw_ctx *ctx, twi_network *net, size_t in, size_t out, twi_rng *rng)
+{
+    char name[32], weight[40], bias[40];
+    float *zeros;
+    uint32_t last = (uint32_t)net->n - 1, id;
+    snprintf(name, sizeof name, "conv%u", last + 1);
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    tw_status st = add_weights(ctx, net, weight, out, in, rng);
+    if (st == TW_OK)
+        st = twi_tensors_add(ctx, &net->weights, bias, TWI_F32, 1, &out, NULL, (void **)&zeros);
+    if (st != TW_OK) return st;
+    twi_node conv = {.op = TWI_OP_CONV, .name = name, .n_inputs = 1, .inputs = &last, .groups = 1};
+    conv.window = (twi_window){{3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false, false};
+    conv.params[TWI_PARAM_WEIGHT] = twi_tensors_find(&net->weights, weight);
+    conv.params[TWI_PARAM_BIAS] = twi_tensors_find(&net->weights, bias);
+    if ((st = twi_network_add(ctx, net, &conv, &id)) != TW_OK) return st;
+    snprintf(name, sizeof name, "relu%u", id);
+    const twi_node relu = {
+        .op = TWI_OP_RELU, .name = name, .n_inputs = 1, .inputs = &id, .groups = 1};
+    return twi_network_add(ctx, net, &relu, &net->feature);
+}
+
+static tw_status add_pool(tw_ctx *ctx, twi_network *net)
+{
+    char name[32];
+    const uint32_t last = (uint32_t)net->n - 1;
+    snprintf(name, sizeof name, "pool%u", last);
+    twi_node pool = {
+        .op = TWI_OP_MAX_POOL, .name = name, .n_inputs = 1, .inputs = &last, .groups = 1};
+    pool.window = (twi_window){{2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}, false, false};
+    return twi_network_add(ctx, net, &pool, &net->feature);
+}
+
+static tw_status make_vgg16(tw_ctx *ctx, twi_network **out)
+{
+    twi_network *net;
+    twi_rng rng;
+    twi_rng_seed(&rng, 1);
+    tw_status st = twi_network_new(ctx, 3, &net);
+    if (st != TW_OK) return st;
+    /* Nodes keep pointers into the list: it must not move. */
+    st = twi_grow(ctx, &net->weights.items, &net->weights.capacity, 2 * TWI_LEN(vgg16));
+    for (size_t i = 0, in = 3; i < TWI_LEN(vgg16) && st == TW_OK; i++) {
+        st = vgg16[i] ? add_conv(ctx, net, in, vgg16[i], &rng) : add_pool(ctx, net);
+        if (vgg16[i]) in = vgg16[i];
+    }
+    if (st == TW_OK)
+        *out = net;
+    else
+        twi_network_free(net);
+    return st;
+}
+
+/* Multiplications and additions of one picture by the definition of convolution. */
+static double direct_operations(void)
+{
+    double operations = 0.0, side = SIDE, in = 3;
+    for (size_t i = 0; i < TWI_LEN(vgg16); i++) {
+        if (vgg16[i] == 0) {
+            side /= 2;
+            continue;
+        }
+        operations += 2.0 * 9.0 * in * (double)vgg16[i] * side * side;
+        in = (double)vgg16[i];
+    }
+    return operations;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* pictures [batch, SIDE, SIDE, 3], bytes around zero as Keras' VGG preprocessing leaves them. */
+static void draw_pictures(float *pictures, size_t count)
+{
+    twi_rng rng;
+    twi_rng_seed(&rng, 7);
+    for (size_t i = 0; i < count; i++) {
+        const double smooth = 60.0 * sin((double)i / 3000.0) * cos((double)(i % 672) / 90.0);
+        pictures[i] = (float)(smooth + 80.0 * twi_rng_double(&rng) - 40.0);
+    }
+}
+
+static tw_status measure(tw_ctx *ctx, const options *o, const twi_program *program, float *pictures,
+                         float *features)
+{
+    twi_workspace *workspace;
+    double rates[MOST_RUNS];
+    tw_status st = twi_workspace_new(ctx, program, &workspace);
+    if (st != TW_OK) return st;
+    st = twi_program_run(ctx, program, workspace, pictures, o->batch, features); /* warms up */
+    for (size_t run = 0; run < o->runs && st == TW_OK; run++) {
+        const double start = twi_seconds();
+        size_t done = 0;
+        do {
+            st = twi_program_run(ctx, program, workspace, pictures, o->batch, features);
+            done += o->batch;
+        } while (st == TW_OK && twi_seconds() - start < o->seconds);
+        rates[run] = (double)done / (twi_seconds() - start);
+        printf("%s batch %zu %.3f pictures/s\n", twi_precision_name(o->precision), o->batch,
+               rates[run]);
+        fflush(stdout);
+    }
+    twi_workspace_free(workspace);
+    if (st != TW_OK) return st;
+    qsort(rates, o->runs, sizeof *rates, ascending);
+    const double median = rates[o->runs / 2];
+    printf("median %.3f pictures/s; %.1f GFLOP a picture by definition, so %.0f GFLOP/s on %s\n",
+           median, direct_operations() / 1e9, median * direct_operations() / 1e9, twi_engine_isa());
+    return TW_OK;
+}
+
+/* How far features [d] of the first picture are from plain C's. */
+static tw_status compare(tw_ctx *ctx, const twi_network *net, const float *pictures,
+                         const float *features)
+{
+    const twi_engine_opts opts = {TW_PRECISION_F32, 1, SIDE, SIDE, 1, true};
+    twi_program *program = NULL;
+    twi_workspace *workspace = NULL;
+    float *want = NULL;
+    tw_status st = twi_program_new(ctx, net, &opts, NULL, &program);
+    if (st == TW_OK) st = twi_workspace_new(ctx, program, &workspace);
+    if (st == TW_OK) st = twi_alloc(ctx, twi_program_output_count(program), &want);
+    if (st == TW_OK) st = twi_program_run(ctx, program, workspace, pictures, 1, want);
+    double ab = 0.0, aa = 0.0, bb = 0.0, worst = 0.0, largest = 0.0;
+    for (size_t i = 0; st == TW_OK && i < twi_program_output_count(program); i++) {
+        const double a = (double)features[i], b = (double)want[i];
+        ab += a * b, aa += a * a, bb += b * b;
+        worst = fmax(worst, fabs(a - b));
+        largest = fmax(largest, fabs(b));
+    }
+    if (st == TW_OK)
+        printf(
+            "against plain C in f32: cosine %.7f, largest difference %.3g of the largest feature\n",
+            ab / sqrt(aa * bb), worst / largest);
+    twi_free(want);
+    twi_workspace_free(workspace);
+    twi_program_free(program);
+    return st;
+}
+
+static tw_status bench(tw_ctx *ctx, const options *o)
+{
+    twi_network *net = NULL, *frozen = NULL;
+    twi_program *program = NULL;
+    float *pictures = NULL, *features = NULL;
+    const twi_engine_opts opts = {o->precision, o->batch, SIDE, SIDE, o->threads, false};
+    const size_t count = o->batch * SIDE * SIDE * 3;
+    const double start = twi_seconds();
+    tw_status st = make_vgg16(ctx, &net);
+    if (st == TW_OK) st = twi_network_for_inference(ctx, net, TWI_OUTPUT_FLAT, true, &frozen);
+    const double drawn = twi_seconds();
+    if (st == TW_OK) st = twi_program_new(ctx, frozen, &opts, NULL, &program);
+    if (st == TW_OK)
+        printf("drawn in %.2f s, compiled in %.2f s\n", drawn - start, twi_seconds() - drawn);
+    if (st == TW_OK) st = twi_alloc(ctx, count, &pictures);
+    if (st == TW_OK) st = twi_alloc(ctx, o->batch * twi_program_output_count(program), &features);
+    if (st == TW_OK) {
+        draw_pictures(pictures, count);
+        st = measure(ctx, o, program, pictures, features);
+    }
+    if (st == TW_OK && o->check) st = compare(ctx, frozen, pictures, features);
+    twi_free(pictures);
+    twi_free(features);
+    twi_program_free(program);
+    twi_network_free(frozen);
+    twi_network_free(net);
+    return st;
+}
+
+static bool parse(int argc, char **argv, options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (strcmp(argv[i], "--check") == 0) {
+            o->check = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--precision") == 0)
+            o->precision = strcmp(value, "bf16") == 0 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+        else if (strcmp(argv[i], "--batch") == 0)
+            o->batch = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--runs") == 0)
+            o->runs = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--threads") == 0)
+            o->threads = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--seconds") == 0)
+            o->seconds = strtod(value, NULL);
+        else
+            return false;
+        i++;
+    }
+    return o->batch > 0 && o->runs > 0 && o->runs <= MOST_RUNS;
+}
+
+int main(int argc, char **argv)
+{
+    tw_ctx *ctx;
+    if (tw_ctx_new(&ctx) != TW_OK) return 5;
+    options o = {TW_PRECISION_F32, 8, 5, twi_threads(ctx), 1.0, false};
+    tw_status st = TW_ERR_ARG;
+    if (parse(argc, argv, &o))
+        st = bench(ctx, &o);
+    else
+        fprintf(stderr,
+                "usage: network-bench [--precision f32|bf16] [--batch N] [--runs N] [--seconds S] "
+                "[--threads N] [--check]\n");
+    if (st != TW_OK) fprintf(stderr, "network-bench: %s\n", tw_last_error(ctx));
+    tw_ctx_free(ctx);
+    return st == TW_OK ? 0 : 2;
+}
