@@ -1,0 +1,209 @@
+/* main.c - topwork-import: a foreign weight file in, a backbone file out.
+ *
+ * `topwork backbone import` starts it in a process of its own, because the library that reads HDF5
+ * is not safe on hostile files. What it says goes to standard error as "topwork-import: WORD:
+ * sentence", WORD being tw_status_name(), and the parent reads that line (src/api/import.c). */
+#include "importer/importer.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* AddressSanitizer maps terabytes of shadow memory: a limit would end it at once. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { OPT_LIST = 256, OPT_NAME, OPT_DTYPE, OPT_RECIPE, OPT_LABELS, OPT_MEMORY, OPT_CPU };
+
+static const struct option long_options[] = {
+    {"arch", required_argument, NULL, 'a'},
+    {"output", required_argument, NULL, 'o'},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"dtype", required_argument, NULL, OPT_DTYPE},
+    {"recipe-json", required_argument, NULL, OPT_RECIPE},
+    {"labels", required_argument, NULL, OPT_LABELS},
+    {"list", no_argument, NULL, OPT_LIST},
+    {"memory-limit", required_argument, NULL, OPT_MEMORY},
+    {"cpu-limit", required_argument, NULL, OPT_CPU},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char usage[] =
+    "usage: topwork-import FILE --arch NAME -o OUT.tw [options]\n"
+    "\n"
+    "Reads pretrained weights (safetensors with torchvision's names, or Keras HDF5) and\n"
+    "writes a backbone file: graph, weights and preprocessing recipe.\n"
+    "\n"
+    "  -a, --arch NAME       whose weights they are; --list shows what is known\n"
+    "  -o, --output FILE     the backbone file to write, atomically\n"
+    "      --name NAME       name of the backbone (default: that of the architecture)\n"
+    "      --dtype TYPE      f32: weights as they came; f16: matrices in half precision\n"
+    "      --recipe-json J   JSON object whose keys replace those of the recipe\n"
+    "      --labels FILE     names of the classifier's classes, one a line\n"
+    "      --list            list the architectures and end\n"
+    "      --memory-limit N  stop above N MiB of address space\n"
+    "      --cpu-limit N     stop after N seconds of processor time\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Exit code: 0 done, 2 usage, 3 data, 4 format, 5 resources.\n";
+
+typedef struct command_line {
+    twi_import_opts opts;
+    const char *in, *out;
+    rlim_t memory_mib, cpu_seconds; /* 0: no limit */
+    bool help, list;
+} command_line;
+
+static tw_status take_number(tw_ctx *ctx, const char *option, const char *text, rlim_t *out)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value == 0 ||
+        value > UINT32_MAX)
+        return twi_fail(ctx, TW_ERR_ARG, "--%s %s: need a whole number above 0", option, text);
+    *out = (rlim_t)value;
+    return TW_OK;
+}
+
+static tw_status take_option(tw_ctx *ctx, int option, const char *value, command_line *line)
+{
+    switch (option) {
+    case 'a':
+        line->opts.arch = value;
+        return TW_OK;
+    case 'o':
+        line->out = value;
+        return TW_OK;
+    case 'h':
+        line->help = true;
+        return TW_OK;
+    case OPT_LIST:
+        line->list = true;
+        return TW_OK;
+    case OPT_NAME:
+        line->opts.name = value;
+        return TW_OK;
+    case OPT_DTYPE:
+        line->opts.dtype = value;
+        return TW_OK;
+    case OPT_RECIPE:
+        line->opts.recipe_json = value;
+        return TW_OK;
+    case OPT_LABELS:
+        line->opts.labels_path = value;
+        return TW_OK;
+    case OPT_MEMORY:
+        return take_number(ctx, "memory-limit", value, &line->memory_mib);
+    case OPT_CPU:
+        return take_number(ctx, "cpu-limit", value, &line->cpu_seconds);
+    default:
+        return twi_fail(ctx, TW_ERR_ARG, "unknown option, or one without its value; see --help");
+    }
+}
+
+static tw_status read_command_line(tw_ctx *ctx, int argc, char **argv, command_line *line)
+{
+    int option;
+    opterr = 0; /* one sentence in our own form instead of getopt's */
+    while ((option = getopt_long(argc, argv, "a:o:h", long_options, NULL)) != -1) {
+        const tw_status st = take_option(ctx, option, optarg, line);
+        if (st != TW_OK) return st;
+    }
+    if (line->help || line->list) return TW_OK;
+    if (argc - optind != 1)
+        return twi_fail(ctx, TW_ERR_ARG, "need one weight file, got %d; see --help", argc - optind);
+    line->in = argv[optind];
+    return line->out ? TW_OK : twi_fail(ctx, TW_ERR_ARG, "where to write is missing: -o OUT.tw");
+}
+
+static tw_status limit(tw_ctx *ctx, __rlimit_resource_t what, const char *name, rlim_t value)
+{
+    const struct rlimit limits = {value, value};
+    if (setrlimit(what, &limits) == 0) return TW_OK;
+    return twi_fail_errno(ctx, errno, "%s cannot be limited to %llu", name,
+                          (unsigned long long)value);
+}
+
+static tw_status set_limits(tw_ctx *ctx, const command_line *line)
+{
+    tw_status st =
+        limit(ctx, RLIMIT_CORE, "core dump", 0); /* a hostile file must not fill the disk */
+    if (st == TW_OK && line->memory_mib > 0 && !SANITIZED)
+        st = limit(ctx, RLIMIT_AS, "memory", line->memory_mib << 20);
+    if (st == TW_OK && line->cpu_seconds > 0)
+        st = limit(ctx, RLIMIT_CPU, "processor time", line->cpu_seconds);
+    return st;
+}
+
+static void print_architectures(void)
+{
+    const twi_architecture *arch;
+    for (size_t i = 0; (arch = twi_architecture_at(i)); i++)
+        printf("%-14s %s\n", arch->name, arch->description);
+}
+
+/* One line whatever a file name holds: the parent reads lines. */
+static void print_error(tw_status status, const char *sentence)
+{
+    fprintf(stderr, "topwork-import: %s: ", tw_status_name(status));
+    for (const char *at = sentence; *at; at++) {
+        if (*at == '\n')
+            fputs("\\x0a", stderr);
+        else
+            fputc(*at, stderr);
+    }
+    fputc('\n', stderr);
+}
+
+static int exit_code(tw_status status)
+{
+    switch (status) {
+    case TW_OK:
+        return 0;
+    case TW_ERR_ARG:
+        return 2;
+    case TW_ERR_DATA:
+        return 3;
+    case TW_ERR_NOMEM:
+    case TW_ERR_IO:
+        return 5;
+    default:
+        return 4;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    command_line line = {0};
+    tw_ctx *ctx;
+    tw_status st = tw_ctx_new(&ctx);
+    if (st != TW_OK) {
+        print_error(st, "no memory to start with");
+        return exit_code(st);
+    }
+    st = read_command_line(ctx, argc, argv, &line);
+    if (st == TW_OK && line.help)
+        fputs(usage, stdout);
+    else if (st == TW_OK && line.list)
+        print_architectures();
+    else if (st == TW_OK && (st = set_limits(ctx, &line)) == TW_OK)
+        st = twi_import(ctx, line.in, &line.opts, line.out);
+    if (st == TW_OK && fflush(stdout) != 0)
+        st = twi_fail_errno(ctx, errno, "standard output cannot be written");
+    if (st != TW_OK) print_error(st, tw_last_error(ctx));
+    tw_ctx_free(ctx);
+    return exit_code(st);
+}

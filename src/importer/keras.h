@@ -1,0 +1,19 @@
+/* keras.h - Keras's names and layouts of weights, turned into PyTorch's. */
+#ifndef TWI_IMPORTER_KERAS_H
+#define TWI_IMPORTER_KERAS_H
+
+#include "base/memory.h"
+
+/* What weight (such as "block1_conv1/kernel:0" or "block1_conv1_W_1:0") is of layer: static
+ * "weight", "bias", "running_mean" or "running_var"; NULL for anything else. */
+const char *twi_keras_part(const char *layer, const char *weight);
+
+/* The dimensions that dims [rank] have after twi_keras_reorder(). Ranks 1, 2 and 4 only; false
+ * otherwise. */
+bool twi_keras_dims(size_t rank, const size_t *dims, size_t *out);
+
+/* src [dims] -> dst: convolution [height, width, in, out] to [out, in, height, width], dense [in,
+ * out] to [out, in], vectors as they are. */
+void twi_keras_reorder(const float *src, size_t rank, const size_t *dims, float *dst);
+
+#endif
