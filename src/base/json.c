@@ -167,3 +167,11 @@ const char *twi_json_key(const twi_json *object, size_t i)
     for (; at && i > 0; i--) at = json_object_iter_next(json, at);
     return at ? json_object_iter_key(at) : NULL;
 }
+
+const char *twi_json_next_key(const twi_json *object, const char *previous)
+{
+    json_t *json = inner((twi_json *)(uintptr_t)object);
+    void *at = previous ? json_object_iter_next(json, json_object_key_to_iter(previous))
+                        : json_object_iter(json);
+    return at ? json_object_iter_key(at) : NULL;
+}

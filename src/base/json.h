@@ -39,5 +39,7 @@ bool twi_json_is_object(const twi_json *value);
 bool twi_json_is_array(const twi_json *value);
 /* Key i of an object in insertion order, NULL past the end. */
 const char *twi_json_key(const twi_json *object, size_t i);
+/* The key after previous (which must come from this function; NULL: the first), NULL past the end. */
+const char *twi_json_next_key(const twi_json *object, const char *previous);
 
 #endif
