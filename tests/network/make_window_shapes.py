@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes window_shapes.h: output sizes of PyTorch's pooling and convolution for random windows.
 
-Run with PyTorch 1.13.1: /usr/bin/python3 tests/network/make_window_shapes.py > tests/network/window_shapes.h
+Run with PyTorch 1.13: /usr/bin/python3 tests/network/make_window_shapes.py > tests/network/window_shapes.h
 A size of 0 stands for a window that PyTorch refuses.
 """
 import random
@@ -30,6 +30,7 @@ def main():
         conv = size_of(lambda: F.conv2d(x, torch.zeros(1, 1, kernel, 1), None, (stride, 1), (pad, 0), (dilation, 1)))
         rows.append((size, kernel, stride, dilation, pad, int(ceil), pool, conv))
     print("/* Made by make_window_shapes.py with PyTorch %s. */" % torch.__version__)
+    print("/* clang-format off */")
     print("static const struct window_case {")
     print("    unsigned char in, kernel, stride, dilation, pad, ceil_mode, pool, conv;")
     print("} window_cases[] = {")

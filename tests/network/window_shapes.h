@@ -1,4 +1,5 @@
 /* Made by make_window_shapes.py with PyTorch 1.13.0a0. */
+/* clang-format off */
 static const struct window_case {
     unsigned char in, kernel, stride, dilation, pad, ceil_mode, pool, conv;
 } window_cases[] = {
