@@ -1,0 +1,247 @@
+/* cmd_train.c - topwork train: from a folder of labelled photos to a model. */
+#include "output.h"
+#include "report.h"
+
+static const char default_output[] = "model.tw";
+
+static void read_options(const options *o, tw_train_opts *t)
+{
+    tw_train_opts_init(t);
+    t->extract.precision = (tw_precision)o->precision;
+    /* words begin at avg; TW_POOLING_DEFAULT, before it, is what not to say anything means */
+    t->extract.pooling = option_given(o, OPT_POOLING) ? (tw_pooling)(TW_POOLING_AVG + o->pooling)
+                                                      : TW_POOLING_DEFAULT;
+    t->extract.batch = o->batch;
+    t->extract.reference_recipe = o->recipe == RECIPE_REFERENCE;
+    t->extract.strict = o->strict;
+    t->extract.fast_decode = o->fast_decode;
+    t->extract.geometry = o->geometry;
+    t->extract.resize = o->resize;
+    t->extract.input_size = o->input_size;
+    t->extract.max_pixels = o->max_pixels;
+    t->backbone = o->backbone;
+    t->test_size = o->test_size;
+    t->seed = (uint32_t)o->seed;
+    t->stratify = (tw_tristate)o->stratify;
+    t->C = o->C;
+    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
+    t->max_iter = o->max_iter;
+    t->tol = o->tol;
+    t->refit_all = o->refit_all;
+}
+
+/* Opened for a moment before the work, so that a missing or damaged backbone is told as what it is.
+ */
+static int check_backbone(session *s)
+{
+    tw_backbone *backbone = NULL;
+    const char *name = s->opts.backbone;
+    if (!name) name = s->opts.recipe == RECIPE_REFERENCE ? "vgg16" : "sapling";
+    const tw_status status = tw_backbone_open(s->ctx, name, &backbone);
+    if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
+    if (!s->opts.json) report_backbone_text(backbone);
+    tw_backbone_free(backbone);
+    return 0;
+}
+
+static bool has_own_parts(const tw_dataset *dataset)
+{
+    const size_t n = tw_dataset_count(dataset);
+    for (size_t i = 0; i < n; i++)
+        if (tw_dataset_part(dataset, i) != TW_PART_NONE) return true;
+    return false;
+}
+
+static void split_text(const session *s, const tw_dataset *dataset, const tw_summary *sum)
+{
+    const options *const o = &s->opts;
+    printf("split: %zu to train, %zu to test", sum->n_train, sum->n_test);
+    if (has_own_parts(dataset)) {
+        puts(" (the data set's own)");
+        return;
+    }
+    const bool stratified =
+        o->stratify == TW_DEFAULT ? o->recipe != RECIPE_REFERENCE : o->stratify == TW_YES;
+    printf(" (test size %.9g, seed %zu, %sstratified)\n", o->test_size, o->seed,
+           stratified ? "" : "not ");
+}
+
+static void head_text(const tw_summary *sum)
+{
+    printf("features: %zu per photo, %s%s%s\n", sum->feature_count,
+           report_precision_name(sum->precision), sum->isa ? ", " : "", sum->isa ? sum->isa : "");
+    printf("head: logistic regression, C = %.9g%s, ", sum->C,
+           sum->C_chosen ? " (by cross-validation)" : "");
+    if (sum->converged)
+        printf("%zu iterations\n", sum->iterations);
+    else
+        printf("not converged after %zu iterations (--max-iter allows more)\n", sum->iterations);
+}
+
+static void print_text(session *s, const tw_dataset *dataset, const tw_report *report,
+                       const char *output)
+{
+    tw_summary sum;
+    tw_report_summary(report, &sum);
+    split_text(s, dataset, &sum);
+    head_text(&sum);
+    report_skipped_text(dataset, report);
+    report_text(report);
+    printf("\nmodel: ");
+    text_escaped(stdout, output);
+    printf("%s\nnext:  topwork predict ",
+           s->opts.refit_all ? " (fitted once more on all photos)" : "");
+    text_shell(stdout, output);
+    puts(" PHOTO...");
+}
+
+static void print_json(session *s, const tw_model *model, const tw_dataset *dataset,
+                       const tw_report *report, const char *output)
+{
+    js *const j = &s->json;
+    tw_summary sum;
+    tw_report_summary(report, &sum);
+    js_object(j, NULL);
+    js_name(j, "model", output);
+    js_name(j, "backbone", tw_backbone_name(tw_model_backbone(model)));
+    js_text(j, "precision", report_precision_name(sum.precision));
+    js_text(j, "isa", sum.isa);
+    js_size(j, "features", sum.feature_count);
+    js_names(j, "classes", report_class_at, report);
+    js_size(j, "n_train", sum.n_train);
+    js_size(j, "n_test", sum.n_test);
+    js_names(j, "train_files", report_train_file, report);
+    js_names(j, "test_files", report_test_file, report);
+    js_size(j, "seed", s->opts.seed);
+    js_double(j, "C", sum.C);
+    js_bool(j, "C_chosen", sum.C_chosen != 0);
+    js_bool(j, "converged", sum.converged != 0);
+    js_size(j, "iterations", sum.iterations);
+    js_bool(j, "refit_all", s->opts.refit_all != 0);
+    report_json(j, report);
+    report_skipped_json(j, dataset, report);
+    js_object_end(j);
+}
+
+static int train(session *s, const tw_dataset *dataset, const char *output)
+{
+    tw_train_opts opts;
+    tw_model *model = NULL;
+    tw_report *report = NULL;
+    read_options(&s->opts, &opts);
+    tw_status status = tw_model_train(s->ctx, dataset, &opts, &model, &report);
+    if (status != TW_OK) return session_fail(s, status, s->opts.strict ? PHASE_DATA : PHASE_WRITE);
+    int code = session_interrupted(s);
+    if (code == 0) {
+        status = tw_model_save(s->ctx, model, output);
+        if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    }
+    if (code == 0) {
+        session_before_output(s);
+        if (s->opts.json)
+            print_json(s, model, dataset, report, output);
+        else
+            print_text(s, dataset, report, output);
+    }
+    tw_report_free(report);
+    tw_model_free(model);
+    return code;
+}
+
+static int run(session *s)
+{
+    const options *const o = &s->opts;
+    const char *const output = o->output ? o->output : default_output;
+    tw_dataset *dataset = NULL;
+    tw_dataset_opts opts;
+    int code = output_check(s, output, OUTPUT_TOPWORK);
+    if (code) return code;
+    tw_dataset_opts_init(&opts);
+    opts.categories = (const char *const *)o->categories.items;
+    opts.n_categories = o->categories.count;
+    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
+    if (status != TW_OK) return session_fail(s, status, PHASE_DATA);
+    if (!o->json) report_classes_text(dataset);
+    code = check_backbone(s);
+    session_flush(s);
+    if (code == 0) code = session_interrupted(s);
+    if (code == 0) code = train(s, dataset, output);
+    tw_dataset_free(dataset);
+    return code;
+}
+
+static const option_use uses[] = {
+    {OPT_OUTPUT,
+     "The model file. Default: model.tw. An existing file is replaced only when topwork wrote it."},
+    {OPT_FORCE, NULL},
+    {OPT_CATEGORIES, NULL},
+    {OPT_BACKBONE, NULL},
+    {OPT_POOLING, NULL},
+    {OPT_PRECISION, NULL},
+    {OPT_RECIPE, NULL},
+    {OPT_GEOMETRY, NULL},
+    {OPT_RESIZE, NULL},
+    {OPT_INPUT_SIZE, NULL},
+    {OPT_FAST_DECODE, NULL},
+    {OPT_MAX_PIXELS, NULL},
+    {OPT_TEST_SIZE, NULL},
+    {OPT_SEED, NULL},
+    {OPT_STRATIFY, NULL},
+    {OPT_NO_STRATIFY, NULL},
+    {OPT_C, NULL},
+    {OPT_CLASS_WEIGHT, NULL},
+    {OPT_MAX_ITER, NULL},
+    {OPT_TOL, NULL},
+    {OPT_REFIT_ALL, NULL},
+    {OPT_STRICT, NULL},
+    {OPT_JSON, NULL},
+    {OPT_BATCH, NULL},
+    {OPT_THREADS, NULL},
+    {OPT_PROGRESS, NULL},
+    {OPT_QUIET, NULL},
+    {OPT_HELP, NULL},
+};
+
+const command command_train = {
+    .name = "train",
+    .summary = "learn a classifier from labelled photos",
+    .operands = "(FOLDER | MANIFEST)",
+    .least = 1,
+    .most = 1,
+    .uses = uses,
+    .use_count = LEN(uses),
+    .description =
+        "Runs every photo through a pretrained network, fits a logistic regression on the features "
+        "of one part of "
+        "them, measures it on the part held out, and writes one self-contained model file.\n\n"
+        "FOLDER holds one sub-folder a class, named like the class; or it holds train/ and val/ or "
+        "test/, each with "
+        "such sub-folders, and is then used as the split it is. MANIFEST is a CSV file with the "
+        "header line path,label "
+        "or path,label,split; paths are relative to it. Hidden files and files that are not "
+        "pictures are left out and "
+        "listed. Nothing is ever changed in FOLDER.\n\n"
+        "The same photos, options and machine give the same model, byte for byte. An interrupted "
+        "training leaves "
+        "nothing behind.",
+    .output = "The classes, the split, the backbone, what was skipped and why, then accuracy on "
+              "the held-out photos with its "
+              "95 % interval (Wilson), what always answering the commonest class would reach, the "
+              "confusion matrix, "
+              "precision, recall and F1 of every class, times, and the command to type next. "
+              "Photos that were skipped do not "
+              "change the exit status, unless --strict.\n\n"
+              "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
+              "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
+              "\"test_files\", \"seed\", \"C\", \"C_chosen\", \"converged\", \"iterations\", "
+              "\"refit_all\", \"accuracy\", \"accuracy_interval\", "
+              "\"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", \"confusion\" (rows: truth), "
+              "\"per_class\", \"seconds\": {\"decode\", "
+              "\"network\", \"features\", \"fit\", \"total\"}, \"photos_per_second\", \"skipped\": "
+              "[{\"path\", \"reason\"}, ...]}. decode and "
+              "network are summed over threads and overlap; the others are what the clock says.",
+    .examples = "$ topwork train photos/ -o pets.tw\n\n"
+                "$ topwork train photos/ -o pets.tw --categories cat,dog --test-size 100\n\n"
+                "$ topwork train photos/ -o pets.tw --backbone vgg16 --recipe reference --json\n",
+    .run = run,
+};

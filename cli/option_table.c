@@ -1,0 +1,309 @@
+/* option_table.c - every option of every command, once. */
+#include "options.h"
+
+#include <float.h>
+#include <stddef.h>
+
+#define FIELD(member) offsetof(options, member)
+
+static const char *const words_auto[] = {"auto", NULL};
+static const char *const words_pooling[] = {"avg", "max", "none",
+                                            NULL}; /* tw_pooling, from AVG on */
+static const char *const words_precision[] = {"auto", "f32", "bf16", NULL}; /* tw_precision */
+static const char *const words_recipe[] = {"default", "reference", NULL};
+static const char *const words_geometry[] = {"squash", "crop", "letterbox", NULL};
+static const char *const words_resize[] = {"nearest", "box",     "bilinear", "hamming",
+                                           "bicubic", "lanczos", "skimage",  NULL};
+static const char *const words_class_weight[] = {"none", "balanced", NULL};
+static const char *const words_progress[] = {"auto", "always", "never", NULL};
+static const char *const words_dtype[] = {"f32", "f16", NULL};
+
+static const double size_most = 9007199254740992.0; /* 2^53: exact in a double */
+
+const option option_table[OPT_COUNT] = {
+    [OPT_BACKBONE] = {.name = "backbone",
+                      .letter = 'b',
+                      .kind = OPTION_TEXT,
+                      .value = "NAME|FILE",
+                      .field = FIELD(backbone),
+                      .fallback = "sapling; vgg16 with --recipe reference",
+                      .help = "The pretrained network. FILE (it has a '/' or ends in .tw) is "
+                              "opened as it is; NAME is "
+                              "looked up as 'topwork backbone list' shows."},
+    [OPT_POOLING] = {.name = "pooling",
+                     .kind = OPTION_WORD,
+                     .words = words_pooling,
+                     .field = FIELD(pooling),
+                     .fallback = "avg; none with --recipe reference",
+                     .help =
+                         "How the network's last map becomes a row of features: its average or its "
+                         "maximum over positions, or all of it, flattened in NHWC order."},
+    [OPT_PRECISION] =
+        {.name = "precision",
+         .kind = OPTION_WORD,
+         .words = words_precision,
+         .field = FIELD(precision),
+         .fallback = "auto; f32 with --recipe reference",
+         .help =
+             "Arithmetic of the network. auto takes the fastest that this machine has and that "
+             "keeps "
+             "the features within cosine 0.999 of f32. A precision that the machine lacks is an "
+             "error."},
+    [OPT_RECIPE] = {.name = "recipe",
+                    .kind = OPTION_WORD,
+                    .words = words_recipe,
+                    .field = FIELD(recipe),
+                    .fallback = "default",
+                    .help = "reference does to the letter what the well-known Python script does "
+                            "(its scaling mistake "
+                            "included), so that results can be compared. default does it right."},
+    [OPT_GEOMETRY] = {.name = "geometry",
+                      .kind = OPTION_NAME,
+                      .words = words_geometry,
+                      .field = FIELD(geometry),
+                      .fallback = "the backbone's own",
+                      .help = "How a photo fills the square input: squashed to it, cropped from "
+                              "its centre after the "
+                              "short side fits, or whole with bars."},
+    [OPT_RESIZE] = {.name = "resize",
+                    .kind = OPTION_NAME,
+                    .words = words_resize,
+                    .field = FIELD(resize),
+                    .fallback = "the backbone's own",
+                    .help =
+                        "The resampling filter: Pillow's of that name, or scikit-image's resize."},
+    [OPT_INPUT_SIZE] = {.name = "input-size",
+                        .kind = OPTION_SIZE,
+                        .value = "PIXELS",
+                        .least = 8,
+                        .most = 16384,
+                        .field = FIELD(input_size),
+                        .fallback = "the backbone's own",
+                        .help = "Side of the square input."},
+    [OPT_FAST_DECODE] =
+        {.name = "fast-decode",
+         .kind = OPTION_FLAG,
+         .field = FIELD(fast_decode),
+         .number = 1,
+         .help =
+             "Decode large JPEG files at a reduced size. Faster; it changes pixels a little, and "
+             "the model remembers it."},
+    [OPT_MAX_PIXELS] = {.name = "max-pixels",
+                        .kind = OPTION_SIZE,
+                        .value = "N",
+                        .least = 1,
+                        .most = size_most,
+                        .field = FIELD(max_pixels),
+                        .fallback = "178956970",
+                        .help = "Refuse pictures that declare more pixels than this."},
+    [OPT_CATEGORIES] =
+        {.name = "categories",
+         .kind = OPTION_LIST,
+         .value = "A,B,...",
+         .field = FIELD(categories),
+         .fallback = "all",
+         .help = "Use only these classes. May be given more than once; write '\\,' for a comma in "
+                 "a name."},
+    [OPT_TEST_SIZE] =
+        {.name = "test-size",
+         .kind = OPTION_NUMBER,
+         .value = "X",
+         .least = DBL_MIN,
+         .most = size_most,
+         .field = FIELD(test_size),
+         .fallback = "0.2",
+         .help = "What is held out to measure on: below 1 a share of the photos, from 1 on a "
+                 "number of them."},
+    [OPT_SEED] =
+        {.name = "seed",
+         .kind = OPTION_SIZE,
+         .value = "N",
+         .least = 0,
+         .most = 4294967295.0,
+         .field = FIELD(seed),
+         .fallback = "42",
+         .help =
+             "Seed of the split and of the folds. Splits are scikit-learn's for the same seed."},
+    [OPT_STRATIFY] =
+        {.name = "stratify",
+         .kind = OPTION_FLAG,
+         .field = FIELD(stratify),
+         .number = 1,
+         .help = "Keep the share of every class the same in both parts. This is the default, "
+                 "except with --recipe reference."},
+    [OPT_NO_STRATIFY] = {.name = "no-stratify",
+                         .kind = OPTION_FLAG,
+                         .field = FIELD(stratify),
+                         .number = 0,
+                         .help = "Split without looking at the classes."},
+    [OPT_C] = {.name = "C",
+               .kind = OPTION_NUMBER,
+               .value = "X|auto",
+               .words = words_auto,
+               .least = DBL_MIN,
+               .most = DBL_MAX,
+               .field = FIELD(C),
+               .fallback = "auto; 1 with --recipe reference",
+               .help = "Inverse strength of the regularisation, as in scikit-learn. auto chooses "
+                       "it by 5-fold "
+                       "cross-validation on the training part."},
+    [OPT_CLASS_WEIGHT] = {.name = "class-weight",
+                          .kind = OPTION_WORD,
+                          .words = words_class_weight,
+                          .field = FIELD(class_weight),
+                          .fallback = "none",
+                          .help = "balanced gives rare classes the weight of common ones."},
+    [OPT_MAX_ITER] = {.name = "max-iter",
+                      .kind = OPTION_SIZE,
+                      .value = "N|auto",
+                      .words = words_auto,
+                      .least = 1,
+                      .most = size_most,
+                      .field = FIELD(max_iter),
+                      .fallback = "1000; 100 with --recipe reference",
+                      .help = "Most iterations of the solver."},
+    [OPT_TOL] = {.name = "tol",
+                 .kind = OPTION_NUMBER,
+                 .value = "X",
+                 .least = DBL_MIN,
+                 .most = DBL_MAX,
+                 .field = FIELD(tol),
+                 .fallback = "0.0001",
+                 .help = "The solver stops when no part of the gradient is larger than this."},
+    [OPT_REFIT_ALL] =
+        {.name = "refit-all",
+         .kind = OPTION_FLAG,
+         .field = FIELD(refit_all),
+         .number = 1,
+         .help = "After measuring, fit once more on all photos. The model remembers that the "
+                 "figures are of the fit before."},
+    [OPT_STRICT] = {.name = "strict",
+                    .kind = OPTION_FLAG,
+                    .field = FIELD(strict),
+                    .number = 1,
+                    .help = "The first photo that cannot be read ends the work. Otherwise it is "
+                            "skipped, and listed."},
+    [OPT_FLAT] =
+        {.name = "flat",
+         .kind = OPTION_FLAG,
+         .field = FIELD(flat),
+         .number = 1,
+         .help = "Take every picture below FOLDER in order of name, without classes or labels. "
+                 "This is the default for a folder without sub-folders."},
+    [OPT_NUL] = {.name = "null",
+                 .letter = '0',
+                 .kind = OPTION_FLAG,
+                 .field = FIELD(nul),
+                 .number = 1,
+                 .help = "Names read by '-' end in a NUL byte, not in a line end (find -print0)."},
+    [OPT_TOP] = {.name = "top",
+                 .letter = 'k',
+                 .kind = OPTION_SIZE,
+                 .value = "K",
+                 .least = 1,
+                 .most = 1e6,
+                 .field = FIELD(top),
+                 .fallback = "1; 5 with --json",
+                 .help = "Give the K most probable classes of each photo."},
+    [OPT_CSV] =
+        {.name = "csv",
+         .kind = OPTION_FLAG,
+         .field = FIELD(csv),
+         .number = 1,
+         .help = "Print CSV with a header line (RFC 4180). A photo that could not be read has its "
+                 "reason in the column 'error'."},
+    [OPT_JSON] =
+        {.name = "json",
+         .kind = OPTION_FLAG,
+         .field = FIELD(json),
+         .number = 1,
+         .help = "Print one JSON document on standard output and nothing else there. A failure is "
+                 "{\"error\":{\"code\":...,\"message\":...}}."},
+    [OPT_LABELS] = {.name = "labels",
+                    .kind = OPTION_TEXT,
+                    .value = "FILE",
+                    .field = FIELD(labels),
+                    .help = "Names of the network's own classes, one a line, in order."},
+    [OPT_ARCH] = {.name = "arch",
+                  .kind = OPTION_TEXT,
+                  .value = "NAME",
+                  .field = FIELD(arch),
+                  .help = "The architecture whose weights FILE holds, such as vgg16 or "
+                          "squeezenet1_1. An unknown "
+                          "name is answered with the list of those known."},
+    [OPT_NAME] = {.name = "name",
+                  .kind = OPTION_TEXT,
+                  .value = "NAME",
+                  .field = FIELD(name),
+                  .fallback = "the architecture's",
+                  .help = "What the backbone calls itself."},
+    [OPT_DTYPE] = {.name = "dtype",
+                   .kind = OPTION_NAME,
+                   .words = words_dtype,
+                   .field = FIELD(dtype),
+                   .fallback = "f32",
+                   .help = "How weights are stored in the backbone file. f16 halves it."},
+    [OPT_RECIPE_JSON] =
+        {.name = "recipe-json",
+         .kind = OPTION_TEXT,
+         .value = "JSON",
+         .field = FIELD(recipe_json),
+         .help =
+             "A JSON object whose keys replace those of the architecture's preprocessing recipe "
+             "('topwork backbone info' shows one)."},
+    [OPT_OUTPUT] = {.name = "output",
+                    .letter = 'o',
+                    .kind = OPTION_TEXT,
+                    .value = "FILE",
+                    .field = FIELD(output),
+                    .help = "Where to write."},
+    [OPT_FORCE] = {.name = "force",
+                   .letter = 'f',
+                   .kind = OPTION_FLAG,
+                   .field = FIELD(force),
+                   .number = 1,
+                   .help = "Replace an existing output even when topwork did not write it."},
+    [OPT_THREADS] =
+        {.name = "threads",
+         .letter = 't',
+         .kind = OPTION_SIZE,
+         .value = "N|auto",
+         .words = words_auto,
+         .least = 1,
+         .most = 65536,
+         .field = FIELD(threads),
+         .fallback = "auto",
+         .help = "One budget for decoding, network and linear algebra. auto: what CPU affinity and "
+                 "the cgroup quota allow."},
+    [OPT_BATCH] = {.name = "batch",
+                   .kind = OPTION_SIZE,
+                   .value = "N|auto",
+                   .words = words_auto,
+                   .least = 1,
+                   .most = 65536,
+                   .field = FIELD(batch),
+                   .fallback = "auto",
+                   .help = "Photos that go through the network at a time."},
+    [OPT_PROGRESS] =
+        {.name = "progress",
+         .kind = OPTION_WORD,
+         .words = words_progress,
+         .field = FIELD(progress),
+         .fallback = "auto",
+         .help = "The progress line on standard error. auto: only when that is a terminal. always, "
+                 "elsewhere than on a terminal: a line of its own every few seconds."},
+    [OPT_QUIET] =
+        {.name = "quiet",
+         .letter = 'q',
+         .kind = OPTION_FLAG,
+         .field = FIELD(quiet),
+         .number = 1,
+         .help =
+             "No notes, no warnings, no summary and no progress on standard error; errors only."},
+    [OPT_HELP] = {.name = "help",
+                  .letter = 'h',
+                  .kind = OPTION_FLAG,
+                  .field = FIELD(help),
+                  .number = 1,
+                  .help = "Show this page."},
+};

@@ -1,0 +1,113 @@
+/* options.h - the words of the command line. One table (option_table.c) holds every option, so that
+ * an option is the same word with the same meaning in every command that takes it. */
+#ifndef TOPWORK_CLI_OPTIONS_H
+#define TOPWORK_CLI_OPTIONS_H
+
+#include "command.h"
+
+#include <stdint.h>
+
+typedef enum option_id {
+    OPT_BACKBONE,
+    OPT_POOLING,
+    OPT_PRECISION,
+    OPT_RECIPE,
+    OPT_GEOMETRY,
+    OPT_RESIZE,
+    OPT_INPUT_SIZE,
+    OPT_FAST_DECODE,
+    OPT_MAX_PIXELS,
+    OPT_CATEGORIES,
+    OPT_TEST_SIZE,
+    OPT_SEED,
+    OPT_STRATIFY,
+    OPT_NO_STRATIFY,
+    OPT_C,
+    OPT_CLASS_WEIGHT,
+    OPT_MAX_ITER,
+    OPT_TOL,
+    OPT_REFIT_ALL,
+    OPT_STRICT,
+    OPT_FLAT,
+    OPT_NUL,
+    OPT_TOP,
+    OPT_CSV,
+    OPT_JSON,
+    OPT_LABELS,
+    OPT_ARCH,
+    OPT_NAME,
+    OPT_DTYPE,
+    OPT_RECIPE_JSON,
+    OPT_OUTPUT,
+    OPT_FORCE,
+    OPT_THREADS,
+    OPT_BATCH,
+    OPT_PROGRESS,
+    OPT_QUIET,
+    OPT_HELP,
+    OPT_COUNT
+} option_id;
+
+typedef enum option_kind {
+    OPTION_FLAG,   /* int field becomes .number */
+    OPTION_TEXT,   /* const char *, as given */
+    OPTION_LIST,   /* text_list: split at commas ("\," is a comma), repeats add up */
+    OPTION_WORD,   /* int: the place in .words */
+    OPTION_NAME,   /* const char *: one of .words, as text */
+    OPTION_SIZE,   /* size_t in [.least, .most] */
+    OPTION_NUMBER, /* double in [.least, .most] */
+} option_kind;
+
+typedef struct option {
+    const char *name; /* without the dashes */
+    char letter;      /* 'o', or 0 */
+    option_kind kind;
+    const char *value; /* what --help calls it: "N"; NULL for a flag or for the words themselves */
+    const char *const *words; /* NULL-ended. Of a number: one word that means 0, such as "auto" */
+    size_t field;             /* offset in options */
+    int number;               /* what a flag sets */
+    double least, most;
+    const char *fallback; /* the default, in words; NULL: none worth telling */
+    const char *help;
+} option;
+
+extern const option option_table[OPT_COUNT];
+
+enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
+enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
+enum { PROGRESS_AUTO = 0, PROGRESS_ALWAYS = 1, PROGRESS_NEVER = 2 };
+
+typedef struct text_list {
+    char **items; /* [count], each its own memory */
+    size_t count;
+} text_list;
+
+typedef struct options {
+    uint64_t given; /* bit id: that option stood on the command line */
+    int precision, pooling, recipe, class_weight, progress; /* places in the words */
+    int stratify;                                           /* a tw_tristate */
+    int strict, fast_decode, refit_all, flat, nul, csv, json, force, quiet, help;
+    const char *backbone, *geometry, *resize, *output, *labels;
+    const char *arch, *name, *dtype, *recipe_json;
+    double test_size, C, tol;
+    size_t seed, max_iter, threads, batch, input_size, max_pixels, top;
+    text_list categories;
+    char **operands; /* [operand_count], borrowed from argv */
+    size_t operand_count;
+} options;
+
+void options_init(options *o);
+void options_free(options *o);
+bool option_given(const options *o, option_id id);
+
+typedef enum parse_result { PARSE_OK, PARSE_USAGE, PARSE_NOMEM } parse_result;
+
+/* Reads argv [argc] for command. Options and operands may be mixed; "--" ends the options; "-" is
+ * an operand. PARSE_USAGE: why holds one sentence. With --help nothing else is checked. */
+parse_result options_parse(options *o, const command *cmd, int argc, char **argv, char *why,
+                           size_t why_size);
+
+/* True when argv asks for --json, whatever else is wrong with it: a usage error must know. */
+bool options_want_json(int argc, char **argv);
+
+#endif
