@@ -374,14 +374,17 @@ static tw_status explain(import_run *run, const child_end *end)
                     WEXITSTATUS(end->status), run->path);
 }
 
-/* Opens the child's file as any backbone is opened, then puts its bytes in the output's place. */
+/* Reads the child's file as any backbone is read, then puts its bytes in the output's place. */
 static tw_status keep(const import_run *run, const char *out_path)
 {
     tw_backbone *backbone = NULL;
+    twi_bundle *bundle = NULL;
     twi_map map = {0};
     twi_outfile *file = NULL;
-    tw_status st = tw_backbone_open(run->ctx, run->made, &backbone);
+    tw_status st = twi_bundle_open(run->ctx, run->made, "backbone", &bundle);
     if (st != TW_OK) return st;
+    st = twi_backbone_read(run->ctx, out_path, bundle, twi_bundle_document(bundle), "", &backbone);
+    if (st != TW_OK) goto done;
     if ((st = twi_map_open(run->ctx, run->made, &map)) != TW_OK) goto done;
     if ((st = twi_outfile_open(run->ctx, out_path, &file)) != TW_OK) goto done;
     if ((st = twi_outfile_write(run->ctx, file, map.data, map.size)) != TW_OK) goto done;
@@ -390,6 +393,7 @@ done:
     twi_outfile_free(file);
     twi_map_close(&map);
     tw_backbone_free(backbone);
+    twi_bundle_free(bundle);
     return st;
 }
 

@@ -86,7 +86,9 @@ static const twi_tensor *claim(twi_builder *b, const char *layer, const char *pa
     const twi_tensors *all = &b->weights->tensors;
     const twi_tensor *t = twi_tensors_find(all, name);
     if (!t) {
-        b->status = twi_fail(b->ctx, TW_ERR_FORMAT, "weight %s is missing", name);
+        b->status =
+            twi_fail(b->ctx, TW_ERR_FORMAT, "weight %s is missing; the file has %zu, from %s on",
+                     name, all->n, all->n > 0 ? all->items[0].name : "none");
         return NULL;
     }
     if (!shape_fits(t, rank, need)) {

@@ -78,13 +78,15 @@ static tw_status read_fixed(h5_reader *in, hid_t attr, hid_t type, size_t n, nam
     return st;
 }
 
-static tw_status read_variable(h5_reader *in, hid_t attr, hid_t space, size_t n, name_list *list)
+/* Strings of the library's making; type is the file's own, as it does not convert between ASCII and
+ * UTF-8. */
+static tw_status read_variable(h5_reader *in, hid_t attr, hid_t type, size_t n, name_list *list)
 {
     char **texts;
-    const hid_t type = H5Tcopy(H5T_C_S1);
+    const hid_t space = H5Aget_space(attr);
     tw_status st = twi_zalloc(in->ctx, n, &texts);
     if (st != TW_OK) goto done;
-    if (type < 0 || H5Tset_size(type, H5T_VARIABLE) < 0 || H5Aread(attr, type, texts) < 0) {
+    if (space < 0 || H5Aread(attr, type, texts) < 0) {
         st = twi_fail(in->ctx, TW_ERR_FORMAT, "%s: a list of names cannot be read", in->path);
         goto done;
     }
@@ -93,7 +95,7 @@ static tw_status read_variable(h5_reader *in, hid_t attr, hid_t space, size_t n,
                       : twi_fail(in->ctx, TW_ERR_FORMAT, "%s: an empty name", in->path);
     H5Dvlen_reclaim(type, space, H5P_DEFAULT, texts);
 done:
-    if (type >= 0) H5Tclose(type);
+    if (space >= 0) H5Sclose(space);
     twi_free(texts);
     return st;
 }
@@ -111,7 +113,7 @@ static tw_status read_attribute(h5_reader *in, hid_t group, const char *name, na
                       "%s: attribute %s has %lld names; at most %d are allowed", in->path, name,
                       (long long)n, MAX_NAMES);
     else if (n > 0 && H5Tget_class(type) == H5T_STRING)
-        st = H5Tis_variable_str(type) > 0 ? read_variable(in, attr, space, (size_t)n, list)
+        st = H5Tis_variable_str(type) > 0 ? read_variable(in, attr, type, (size_t)n, list)
                                           : read_fixed(in, attr, type, (size_t)n, list);
     else if (n > 0) /* a list of no names is an empty array of doubles */
         st = twi_fail(in->ctx, TW_ERR_FORMAT, "%s: attribute %s holds no text", in->path, name);
