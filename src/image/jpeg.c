@@ -1,8 +1,8 @@
 /* jpeg.c - JPEG through libjpeg; the only file that may include jpeglib.h.
  *
  * As Pillow 9.4 decodes: slow integer DCT, fancy upsampling, corrupt-data warnings tolerated, a
- * file that ends before its end-of-image marker refused. libjpeg reports a failure by longjmp; it
- * never leaves this file. */
+ * file that ends before its last row refused (one that only lacks the end-of-image marker is not).
+ * libjpeg reports a failure by longjmp; it never leaves this file. */
 #include "image/decoder.h"
 
 #include <setjmp.h>
@@ -27,7 +27,7 @@ typedef struct jpeg_job {
     struct jpeg_source_mgr source;
     struct jpeg_progress_mgr progress;
     jmp_buf escape;
-    bool truncated, too_many_scans;
+    bool truncated, too_many_scans, all_rows;
     char message[JMSG_LENGTH_MAX];
 
     tw_ctx *ctx;
@@ -43,7 +43,7 @@ static jpeg_job *job_of(j_common_ptr jpeg)
     return jpeg->client_data;
 }
 
-/* ---- what libjpeg calls ---------------------------------------------------------------------- */
+/* ---- what libjpeg calls --------------------------------------------------------------------- */
 
 static void on_error(j_common_ptr jpeg)
 {
@@ -97,7 +97,7 @@ static void source_skip(j_decompress_ptr jpeg, long count)
     source->bytes_in_buffer -= (size_t)count;
 }
 
-/* ---- decoding -------------------------------------------------------------------------------- */
+/* ---- decoding ------------------------------------------------------------------------------- */
 
 /* Pillow takes the first APP1 segment that starts with "Exif\0". */
 static int orientation_of(const struct jpeg_decompress_struct *jpeg)
@@ -198,7 +198,7 @@ static tw_status decode_job(jpeg_job *job)
     jpeg->src = &job->source;
     jpeg->progress = &job->progress;
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
-    jpeg_read_header(jpeg, TRUE);
+    while (jpeg_read_header(jpeg, FALSE) == JPEG_HEADER_TABLES_ONLY) continue;
     st = twi_picture_check(job->ctx, job->name, jpeg->image_width, jpeg->image_height, job->opts);
     if (st != TW_OK) return st;
     if ((st = choose_colours(job, &channels)) != TW_OK) return st;
@@ -213,13 +213,15 @@ static tw_status decode_job(jpeg_job *job)
         read_cmyk_rows(job);
     else
         read_rows(job);
-    jpeg_finish_decompress(jpeg); /* reads to the end-of-image marker, which must be there */
+    job->all_rows = true;
+    jpeg_finish_decompress(jpeg); /* reads to the end-of-image marker */
     return TW_OK;
 }
 
 /* After an escape: what went wrong, in words. */
 static tw_status explain(const jpeg_job *job)
 {
+    if (job->truncated && job->all_rows) return TW_OK;
     if (job->truncated)
         return twi_fail(job->ctx, TW_ERR_FORMAT, "%s: truncated JPEG: it ends after %zu bytes",
                         job->name, job->src.size_bytes);

@@ -16,7 +16,7 @@
  * memory. */
 #define MAX_WEIGHTS ((size_t)1 << 24)
 
-/* ---- filters, x in output pixels ------------------------------------------------------------- */
+/* ---- filters, x in output pixels ------------------------------------------------------------ */
 
 static double filter_box(double x)
 {
@@ -71,8 +71,7 @@ static const filter_kernel kernels[] = {
     [TWI_LANCZOS] = {filter_lanczos, 3.0},
 };
 
-/* ---- weights -----------------------------------------------------------------------------------
- */
+/* ---- weights -------------------------------------------------------------------------------- */
 
 /* One axis: source [from, to) of in samples -> out samples, of which [skip, skip + n) are wanted.
  */
@@ -181,8 +180,7 @@ static tw_status taps_make(tw_ctx *ctx, const filter_kernel *kernel, const resiz
     return TW_OK;
 }
 
-/* ---- the two passes
- * ------------------------------------------------------------------------------ */
+/* ---- the two passes ------------------------------------------------------------------------- */
 
 /* Rows already resampled along x, row y in slot y % n. */
 typedef struct row_ring {
@@ -273,50 +271,7 @@ done:
     return st;
 }
 
-/* ---- alpha
- * ----------------------------------------------------------------------------------------- */
-
-/* Pillow resamples LA and RGBA with colours multiplied by alpha, Convert.c rgbA2rgba() and
- * rgba2rgbA(). */
-static void multiply_alpha(const uint8_t *in, size_t pixels, unsigned channels, uint8_t *out)
-{
-    for (size_t i = 0; i < pixels; i++, in += channels, out += channels) {
-        const unsigned alpha = in[channels - 1];
-        for (unsigned c = 0; c + 1 < channels; c++) {
-            const unsigned product = in[c] * alpha + 128;
-            out[c] = (uint8_t)((product + (product >> 8)) >> 8);
-        }
-        out[channels - 1] = (uint8_t)alpha;
-    }
-}
-
-static void divide_alpha(uint8_t *samples, size_t pixels, unsigned channels)
-{
-    for (size_t i = 0; i < pixels; i++, samples += channels) {
-        const unsigned alpha = samples[channels - 1];
-        if (alpha == 0 || alpha == 255) continue;
-        for (unsigned c = 0; c + 1 < channels; c++) {
-            const unsigned value = 255 * samples[c] / alpha;
-            samples[c] = (uint8_t)(value < 255 ? value : 255);
-        }
-    }
-}
-
-static tw_status resample_alpha(tw_ctx *ctx, const twi_picture *in, const twi_resize_plan *plan,
-                                twi_picture *out)
-{
-    twi_picture multiplied = {0};
-    tw_status st = twi_picture_reserve(ctx, &multiplied, in->width, in->height, in->channels, 8);
-    if (st != TW_OK) return st;
-    multiply_alpha(in->samples, in->width * in->height, in->channels, multiplied.samples);
-    st = resample(ctx, &multiplied, plan, out);
-    if (st == TW_OK) divide_alpha(out->samples, out->width * out->height, out->channels);
-    twi_picture_free(&multiplied);
-    return st;
-}
-
-/* ---- nearest, and no resizing at all
- * ----------------------------------------------------------------- */
+/* ---- nearest, and no resizing at all -------------------------------------------------------- */
 
 /* Source index of each wanted output, SIZE_MAX outside: Geometry.c ImagingScaleAffine(), whose
  * coordinate is a running sum (and its rounding errors therefore part of the result). */
@@ -381,6 +336,50 @@ static tw_status crop(tw_ctx *ctx, const twi_picture *in, const twi_resize_plan 
     return TW_OK;
 }
 
+/* ---- alpha ---------------------------------------------------------------------------------- */
+
+/* Pillow resamples LA and RGBA with colours multiplied by alpha, Convert.c rgbA2rgba() and
+ * rgba2rgbA(). */
+static void multiply_alpha(const uint8_t *in, size_t pixels, unsigned channels, uint8_t *out)
+{
+    for (size_t i = 0; i < pixels; i++, in += channels, out += channels) {
+        const unsigned alpha = in[channels - 1];
+        for (unsigned c = 0; c + 1 < channels; c++) {
+            const unsigned product = in[c] * alpha + 128;
+            out[c] = (uint8_t)((product + (product >> 8)) >> 8);
+        }
+        out[channels - 1] = (uint8_t)alpha;
+    }
+}
+
+static void divide_alpha(uint8_t *samples, size_t pixels, unsigned channels)
+{
+    for (size_t i = 0; i < pixels; i++, samples += channels) {
+        const unsigned alpha = samples[channels - 1];
+        if (alpha == 0 || alpha == 255) continue;
+        for (unsigned c = 0; c + 1 < channels; c++) {
+            const unsigned value = 255 * samples[c] / alpha;
+            samples[c] = (uint8_t)(value < 255 ? value : 255);
+        }
+    }
+}
+
+static tw_status resample_alpha(tw_ctx *ctx, const twi_picture *in, const twi_resize_plan *plan,
+                                twi_picture *out)
+{
+    twi_picture multiplied = {0};
+    tw_status st = twi_picture_reserve(ctx, &multiplied, in->width, in->height, in->channels, 8);
+    if (st != TW_OK) return st;
+    multiply_alpha(in->samples, in->width * in->height, in->channels, multiplied.samples);
+    st = is_plain_crop(plan) ? crop(ctx, &multiplied, plan, out)
+                             : resample(ctx, &multiplied, plan, out);
+    if (st == TW_OK) divide_alpha(out->samples, out->width * out->height, out->channels);
+    twi_picture_free(&multiplied);
+    return st;
+}
+
+/* ---- the choice among them ------------------------------------------------------------------ */
+
 tw_status twi_resize_pillow_window(tw_ctx *ctx, const twi_picture *in, const twi_resize_plan *plan,
                                    twi_picture *out)
 {
@@ -398,9 +397,15 @@ tw_status twi_resize_pillow_window(tw_ctx *ctx, const twi_picture *in, const twi
           box[2] <= (double)in->width && box[3] <= (double)in->height))
         return twi_fail(ctx, TW_ERR_ARG, "the box to resize is not inside %zu x %zu pixels",
                         in->width, in->height);
+    const bool whole =
+        box[2] - box[0] == (double)in->width && box[3] - box[1] == (double)in->height;
+    const bool has_alpha = in->channels == 2 || in->channels == 4;
+    /* Pillow goes through multiplied colours, which lose bits, even to cut a piece out; but not for
+     * a copy. */
+    if (has_alpha && plan->filter != TWI_NEAREST && !(whole && is_plain_crop(plan)))
+        return resample_alpha(ctx, in, plan, out);
     if (is_plain_crop(plan)) return crop(ctx, in, plan, out);
     if (plan->filter == TWI_NEAREST) return nearest(ctx, in, plan, out);
-    if (in->channels == 2 || in->channels == 4) return resample_alpha(ctx, in, plan, out);
     return resample(ctx, in, plan, out);
 }
 
@@ -412,6 +417,6 @@ tw_status twi_resize_pillow(tw_ctx *ctx, const twi_picture *in, twi_filter filte
                             .width = width,
                             .height = height,
                             .window = {0, 0, width, height}};
-    if (box) memcpy(plan.box, box, sizeof plan.box);
+    for (int i = 0; box && i < 4; i++) plan.box[i] = (float)box[i]; /* as Pillow parses it */
     return twi_resize_pillow_window(ctx, in, &plan, out);
 }

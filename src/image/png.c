@@ -52,8 +52,7 @@ static tw_status decode_as(png_job *job, int format, unsigned channels, unsigned
     return error ? refuse(job, error) : TW_OK;
 }
 
-/* ---- palette pictures as imageio 2.4.1 hands them over ------------------------------------------
- */
+/* ---- palette pictures as imageio 2.4.1 hands them over -------------------------------------- */
 
 /* Calls for each pixel would be slow; this unpacks one row of 1, 2, 4 or 8-bit indices, the
  * leftmost in the high bits. */
@@ -156,8 +155,7 @@ static tw_status decode_skimage(png_job *job)
     }
 }
 
-/* ---- orientation: where Pillow's exif_transpose looks -------------------------------------------
- */
+/* ---- orientation: where Pillow's exif_transpose looks --------------------------------------- */
 
 static int text_orientation(spng_ctx *png)
 {
@@ -184,8 +182,7 @@ static int orientation_of(spng_ctx *png)
     return found > 0 ? found : text_orientation(png);
 }
 
-/* ---- the decoder
- * ---------------------------------------------------------------------------------- */
+/* ---- the decoder ---------------------------------------------------------------------------- */
 
 static tw_status decode_job(png_job *job, tw_bytes src, const twi_decode_opts *opts,
                             int *orientation)

@@ -73,8 +73,7 @@ static tw_status frame_of(tw_ctx *ctx, const twi_recipe *recipe, size_t width, s
     }
 }
 
-/* ---- normalising
- * ----------------------------------------------------------------------------------- */
+/* ---- normalising ---------------------------------------------------------------------------- */
 
 static float normalise(const twi_recipe *recipe, int c, double value)
 {
@@ -128,8 +127,7 @@ static void place_doubles(const twi_recipe *recipe, const double *in, const plac
     }
 }
 
-/* ---- the whole line
- * -------------------------------------------------------------------------------- */
+/* ---- the whole line ------------------------------------------------------------------------- */
 
 static tw_status apply_pillow(tw_ctx *ctx, const twi_recipe *recipe, const placement *f,
                               twi_recipe_scratch *scratch, float *dst)

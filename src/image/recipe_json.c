@@ -60,8 +60,7 @@ tw_status twi_geometry_parse(tw_ctx *ctx, const char *word, twi_geometry *out)
     return TW_OK;
 }
 
-/* ---- named recipes
- * --------------------------------------------------------------------------------- */
+/* ---- named recipes -------------------------------------------------------------------------- */
 
 /* keras/src/applications/imagenet_utils.py (semantics 5.9); means and stds in the network's channel
  * order. */
@@ -113,8 +112,7 @@ void twi_recipe_set_filter(twi_recipe *recipe, twi_filter filter)
     recipe->filter = filter;
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------ */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static twi_json *numbers(const double values[3])
 {

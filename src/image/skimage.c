@@ -115,8 +115,7 @@ static tw_status taps_make(tw_ctx *ctx, size_t in, size_t out, taps *t)
     return TW_OK;
 }
 
-/* ---- passes
- * --------------------------------------------------------------------------------------- */
+/* ---- passes --------------------------------------------------------------------------------- */
 
 /* row [n] = the weighted sum of the picture's rows under output row o, still in its integer scale.
  */
@@ -225,8 +224,7 @@ static void finish(const twi_picture *in, double *out, size_t n)
     }
 }
 
-/* ---- the resize
- * ------------------------------------------------------------------------------------ */
+/* ---- the resize ----------------------------------------------------------------------------- */
 
 typedef struct resize {
     taps down, across, channels;
