@@ -1,6 +1,5 @@
 #include "output.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -199,9 +198,8 @@ void npy_header(FILE *out, const char *descr, size_t rows, size_t columns)
         snprintf(shape, sizeof shape, "(%zu, %zu)", rows, columns);
     else
         snprintf(shape, sizeof shape, "(%zu,)", rows);
-    const int n = snprintf(dict, sizeof dict,
-                           "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
-    assert(n > 0 && n < NPY_HEADER - 11);
+    snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr,
+             shape); /* at most 58 + 45 characters of the 117 that the header has for it */
     const unsigned length = NPY_HEADER - 10;
     fwrite("\x93NUMPY\x01\x00", 1, 8, out);
     fputc((int)(length & 255), out);
