@@ -61,6 +61,7 @@ static void fill_summary(tw_report *report, const tw_model *model, const twi_har
     tw_summary *s = &report->summary;
     s->n_skipped = report->skipped_paths.n;
     s->precision = harvest->precision;
+    s->isa = twi_engine_isa();
     s->feature_count = harvest->d;
     s->C = twi_json_as_number(twi_json_get(twi_json_get(model->document, "head"), "C"), 0);
     s->converged = model->head.converged;

@@ -259,6 +259,7 @@ static tw_status fit_and_measure(training *t)
     s->converged = t->model->head.converged;
     s->iterations = t->model->head.iterations;
     s->precision = t->extract.precision;
+    s->isa = twi_engine_isa();
     s->feature_count = t->harvest.d;
     return t->opts.refit_all ? fit(t, t->harvest.rows) : TW_OK;
 }
