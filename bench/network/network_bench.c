@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SIDE      224
 #define MOST_RUNS 100
@@ -139,14 +140,16 @@ static tw_status measure(tw_ctx *ctx, const options *o, const twi_program *progr
     st = twi_program_run(ctx, program, workspace, pictures, o->batch, features); /* warms up */
     for (size_t run = 0; run < o->runs && st == TW_OK; run++) {
         const double start = twi_seconds();
+        const clock_t worked = clock();
         size_t done = 0;
         do {
             st = twi_program_run(ctx, program, workspace, pictures, o->batch, features);
             done += o->batch;
         } while (st == TW_OK && twi_seconds() - start < o->seconds);
         rates[run] = (double)done / (twi_seconds() - start);
-        printf("%s batch %zu %.3f pictures/s\n", twi_precision_name(o->precision), o->batch,
-               rates[run]);
+        printf("%s batch %zu %.3f pictures/s, %.4f processor seconds a picture\n",
+               twi_precision_name(o->precision), o->batch, rates[run],
+               (double)(clock() - worked) / CLOCKS_PER_SEC / (double)done);
         fflush(stdout);
     }
     twi_workspace_free(workspace);

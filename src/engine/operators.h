@@ -39,6 +39,9 @@ void twi_ref_flatten(const twi_reference_args *args);
 void twi_ref_softmax(const twi_reference_args *args);
 
 tw_status twi_onednn_conv(twi_build *b);
+/* A convolution by our own kernels: true, and *st what came of it, where they are faster than
+ * oneDNN's. */
+bool twi_winograd_conv(twi_build *b, tw_status *st);
 tw_status twi_onednn_relu(twi_build *b);
 tw_status twi_onednn_max_pool(twi_build *b);
 tw_status twi_onednn_avg_pool(twi_build *b);

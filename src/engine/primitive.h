@@ -69,6 +69,10 @@ tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n,
 tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
                                 const twi_layout *dst, const twi_primitive **out);
 
+/* What oneDNN will use here (its environment variables count), for choosing kernels of our own. */
+typedef enum twi_isa { TWI_ISA_OTHER, TWI_ISA_AVX512, TWI_ISA_AVX512_BF16, TWI_ISA_AMX } twi_isa;
+twi_isa twi_device_isa(void);
+
 typedef enum twi_role { TWI_ROLE_SRC, TWI_ROLE_WEIGHTS, TWI_ROLE_DST } twi_role;
 const twi_layout *twi_primitive_layout(const twi_primitive *primitive, twi_role role);
 size_t twi_primitive_scratch_bytes(const twi_primitive *primitive);

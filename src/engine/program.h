@@ -35,8 +35,8 @@ typedef struct twi_packed {
 enum {
     TWI_PACKING_FLOATS, /* as the network has them, float32 */
     TWI_PACKING_LAYOUT, /* in .layout */
-    TWI_PACKING_KERNELS
-}; /* and above: kernels of our own, see their headers */
+    TWI_PACKING_WINOGRAD /* see kernels/winograd.h */
+};
 
 /* One step in one workspace. */
 typedef struct twi_step twi_step;

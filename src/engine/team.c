@@ -10,6 +10,7 @@ extern int omp_get_thread_num(void);
 extern int omp_get_num_threads(void);
 /* What GCC turns "#pragma omp parallel" into: libgomp's stable ABI (GOMP_4.0). */
 extern void GOMP_parallel(void (*fn)(void *), void *data, unsigned threads, unsigned flags);
+extern void GOMP_barrier(void);
 
 size_t twi_team_resize(size_t threads)
 {
@@ -37,6 +38,11 @@ void twi_team_run(size_t threads, twi_team_fn fn, void *user)
     }
     call c = {fn, user};
     GOMP_parallel(enter, &c, threads > UINT_MAX ? UINT_MAX : (unsigned)threads, 0);
+}
+
+void twi_team_barrier(void)
+{
+    GOMP_barrier();
 }
 
 void twi_team_share(size_t count, size_t member, size_t members, size_t *begin, size_t *end)

@@ -18,6 +18,9 @@ size_t twi_team_resize(size_t threads);
 typedef void (*twi_team_fn)(void *user, size_t member, size_t members);
 void twi_team_run(size_t threads, twi_team_fn fn, void *user);
 
+/* Inside fn: waits until all members have come here. */
+void twi_team_barrier(void);
+
 /* The contiguous share [*begin, *end) of [0, count) that falls to member of members. */
 void twi_team_share(size_t count, size_t member, size_t members, size_t *begin, size_t *end);
 

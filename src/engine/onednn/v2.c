@@ -198,12 +198,24 @@ tw_status twi_bound_run(tw_ctx *ctx, twi_bound *bound)
 
 /* ---- the machine --------------------------------------------------------------------------- */
 
+twi_isa twi_device_isa(void)
+{
+    /* The AVX512 family is nested: a later member has all bits of an earlier one. */
+    static const struct {
+        unsigned bits;
+        twi_isa isa;
+    } rows[] = {{dnnl_cpu_isa_avx512_core_amx, TWI_ISA_AMX},
+                {dnnl_cpu_isa_avx512_core_bf16, TWI_ISA_AVX512_BF16},
+                {dnnl_cpu_isa_avx512_core, TWI_ISA_AVX512}};
+    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < TWI_LEN(rows); i++)
+        if ((isa & rows[i].bits) == rows[i].bits) return rows[i].isa;
+    return TWI_ISA_OTHER;
+}
+
 bool twi_precision_native(tw_precision precision)
 {
-    if (precision != TW_PRECISION_BF16) return true;
-    /* The AVX512 family is nested: a later member has all bits of an earlier one. */
-    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
-    return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    return precision != TW_PRECISION_BF16 || twi_device_isa() >= TWI_ISA_AVX512_BF16;
 }
 
 const char *twi_engine_isa(void)

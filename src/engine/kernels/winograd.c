@@ -1,0 +1,243 @@
+/* winograd.c - tiling, packing and the order of work; the arithmetic is in the kernels. */
+#include "engine/kernels/winograd.h"
+
+#include "engine/team.h"
+
+/* Tiles multiplied together: enough that weights, which stream through the cache, are used often,
+ * and few enough that what they are transformed into stays in a core's L2 (1 to 2 MiB) while
+ * channels are few. */
+#define BLOCK_TILES ((size_t)48)
+/* Threads work together on a chunk when there are fewer tiles than this many blocks for each. */
+#define TOGETHER_BLOCKS ((size_t)3)
+/* What a chunk may take once it is shared and lives in L3. */
+#define CHUNK_BYTES ((size_t)4 << 20)
+
+static size_t round_up(size_t value, size_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* An odd number of cache lines, so that the 36 points of a tile do not all fall into one set. */
+static size_t odd_lines(size_t elements, size_t size)
+{
+    const size_t lines = round_up(elements * size, TWI_ALIGN) / TWI_ALIGN;
+    return (lines | 1) * TWI_ALIGN / size;
+}
+
+tw_status twi_wino_plan(tw_ctx *ctx, twi_wino *c)
+{
+    c->tiles_down = round_up(c->out_size[0], TWI_WINO_OUT) / TWI_WINO_OUT;
+    c->tiles_across = round_up(c->out_size[1], TWI_WINO_OUT) / TWI_WINO_OUT;
+    size_t values;
+    if (twi_mul(c->tiles_down * c->tiles_across, c->batch, &c->tiles) ||
+        twi_mul(c->tiles, TWI_WINO_POINTS * sizeof(float), &values) ||
+        twi_mul(values, c->in_channels + c->out_channels, &values))
+        return twi_fail(ctx, TW_ERR_NOMEM, "%zu tiles of a convolution do not fit", c->tiles);
+    c->together = c->tiles < TOGETHER_BLOCKS * BLOCK_TILES * c->threads;
+    const size_t tile_bytes = TWI_WINO_POINTS * c->in_channels * c->kernels->element;
+    c->chunk = c->together ? CHUNK_BYTES / tile_bytes / BLOCK_TILES * BLOCK_TILES : BLOCK_TILES;
+    if (c->chunk < BLOCK_TILES) c->chunk = BLOCK_TILES;
+    c->chunk = smaller(c->chunk, c->tiles);
+    /* Blocks of a chunk are about equal. */
+    c->block = c->chunk / (round_up(c->chunk, BLOCK_TILES) / BLOCK_TILES);
+    if (c->chunk % c->block) c->block++;
+    c->v_point = odd_lines(c->chunk * c->in_channels, c->kernels->element);
+    c->m_point = odd_lines(c->block * TWI_WINO_GROUP, sizeof(float));
+    c->v_bytes = TWI_WINO_POINTS * c->v_point * c->kernels->element;
+    c->m_bytes = TWI_WINO_POINTS * c->m_point * sizeof(float);
+    c->scratch_bytes =
+        (c->together ? c->v_bytes : c->v_bytes * c->threads) + c->m_bytes * c->threads;
+    return TW_OK;
+}
+
+/* ---- weights ------------------------------------------------------------------------------- */
+
+size_t twi_wino_packed_bytes(const twi_wino *c)
+{
+    return TWI_WINO_POINTS * c->in_channels * c->out_channels * c->kernels->element;
+}
+
+/* G g G' for one filter g [3, 3]; rows of G are (1, s, s^2) / N(s), N(s) = product of s - t over
+ * the other points t. */
+static void transform_filter(const float *g, double u[TWI_WINO_POINTS])
+{
+    const double a = TWI_WINO_A, b = TWI_WINO_B;
+    const double points[TWI_WINO_IN - 1] = {0.0, a, -a, b, -b};
+    const double at_zero = 1.0 / (a * a * b * b), at_a = 1.0 / (2.0 * a * a * (a * a - b * b)),
+                 at_b = 1.0 / (2.0 * b * b * (b * b - a * a));
+    const double scale[TWI_WINO_IN - 1] = {at_zero, at_a, at_a, at_b, at_b};
+    double half[TWI_WINO_IN][3];
+    for (int x = 0; x < 3; x++) {
+        const double g0 = (double)g[x], g1 = (double)g[3 + x], g2 = (double)g[6 + x];
+        for (int i = 0; i < TWI_WINO_IN - 1; i++)
+            half[i][x] = scale[i] * (g0 + points[i] * (g1 + points[i] * g2));
+        half[TWI_WINO_IN - 1][x] = g2;
+    }
+    for (int i = 0; i < TWI_WINO_IN; i++) {
+        for (int j = 0; j < TWI_WINO_IN - 1; j++)
+            u[i * TWI_WINO_IN + j] =
+                scale[j] * (half[i][0] + points[j] * (half[i][1] + points[j] * half[i][2]));
+        u[i * TWI_WINO_IN + TWI_WINO_IN - 1] = half[i][2];
+    }
+}
+
+/* Groups of up to 64 output channels; in each the 36 points; in each, for float32, [in][out], for
+ * bfloat16 pairs of input channels next to each other: [in / 2][out][2]. */
+static size_t packed_at(const twi_wino *c, size_t point, size_t in, size_t out)
+{
+    const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
+    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t start = TWI_WINO_POINTS * group * c->in_channels + point * width * c->in_channels;
+    if (c->kernels->element == sizeof(float)) return start + in * width + (out - group);
+    return start + (in / 2 * width + (out - group)) * 2 + in % 2;
+}
+
+typedef struct packing {
+    const twi_wino *conv;
+    const float *weights;
+    void *u;
+} packing;
+
+static void pack_share(void *user, size_t member, size_t members)
+{
+    const packing *p = user;
+    const twi_wino *c = p->conv;
+    size_t begin, end;
+    twi_team_share(c->out_channels, member, members, &begin, &end);
+    for (size_t out = begin; out < end; out++)
+        for (size_t in = 0; in < c->in_channels; in++) {
+            double u[TWI_WINO_POINTS];
+            transform_filter(p->weights + (out * c->in_channels + in) * 9, u);
+            for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+                const size_t at = packed_at(c, i, in, out);
+                if (c->kernels->element == sizeof(float))
+                    ((float *)p->u)[at] = (float)u[i];
+                else
+                    ((uint16_t *)p->u)[at] = twi_f32_to_bf16((float)u[i]);
+            }
+        }
+}
+
+void twi_wino_pack(const twi_wino *c, const float *weights, void *u)
+{
+    packing p = {c, weights, u};
+    twi_team_run(c->threads, pack_share, &p);
+}
+
+/* ---- computing ----------------------------------------------------------------------------- */
+
+typedef struct job {
+    const twi_wino *conv;
+    const unsigned char *src, *u;
+    unsigned char *dst, *scratch;
+    const float *bias;
+} job;
+
+/* Where a tile begins: its picture, and the row and column of its first output. */
+typedef struct place {
+    size_t image, row, column;
+} place;
+
+static place tile_place(const twi_wino *c, size_t tile)
+{
+    const size_t across = tile % c->tiles_across, rest = tile / c->tiles_across;
+    return (place){rest / c->tiles_down, rest % c->tiles_down * TWI_WINO_OUT,
+                   across * TWI_WINO_OUT};
+}
+
+static int clamp(ptrdiff_t value, int most)
+{
+    return value < 0 ? 0 : value > most ? most : (int)value;
+}
+
+static void transform_in(const job *j, size_t tile, unsigned char *v)
+{
+    const twi_wino *c = j->conv;
+    const place at = tile_place(c, tile);
+    const ptrdiff_t row = (ptrdiff_t)at.row - (ptrdiff_t)c->pad[0];
+    const ptrdiff_t column = (ptrdiff_t)at.column - (ptrdiff_t)c->pad[1];
+    const twi_wino_inside inside = {
+        clamp(-row, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[0] - row, TWI_WINO_IN),
+        clamp(-column, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[1] - column, TWI_WINO_IN)};
+    const ptrdiff_t offset =
+        (ptrdiff_t)at.image * c->src.image + row * c->src.row + column * c->src.pixel;
+    const uintptr_t src = (uintptr_t)j->src + (uintptr_t)(offset * (ptrdiff_t)c->kernels->element);
+    c->kernels->input((const void *)src, &c->src, inside, c->in_channels / TWI_WINO_LANES, v,
+                      c->v_point);
+}
+
+/* Outputs of the 16 * lanes16 channels from group on, for tiles [first, first + count); v: the
+ * first one's row. */
+static void multiply_block(const job *j, size_t group, size_t first, size_t count,
+                           const unsigned char *v, float *m)
+{
+    const twi_wino *c = j->conv;
+    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t size = c->kernels->element;
+    const unsigned char *u = j->u + TWI_WINO_POINTS * group * c->in_channels * size;
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+        c->kernels->multiply(count, c->in_channels, width / TWI_WINO_LANES,
+                             v + i * c->v_point * size, u + i * width * c->in_channels * size,
+                             m + i * c->m_point);
+    for (size_t t = 0; t < count; t++) {
+        const place at = tile_place(c, first + t);
+        const twi_wino_inside inside = {
+            0, clamp((ptrdiff_t)(c->out_size[0] - at.row), TWI_WINO_OUT), 0,
+            clamp((ptrdiff_t)(c->out_size[1] - at.column), TWI_WINO_OUT)};
+        const ptrdiff_t offset = (ptrdiff_t)at.image * c->dst.image +
+                                 (ptrdiff_t)at.row * c->dst.row +
+                                 (ptrdiff_t)at.column * c->dst.pixel +
+                                 (ptrdiff_t)(group / TWI_WINO_LANES) * c->dst.block;
+        c->kernels->output(m + t * TWI_WINO_GROUP, c->m_point, width / TWI_WINO_LANES,
+                           j->bias + group, c->relu, c->sum, inside, &c->dst,
+                           j->dst + offset * (ptrdiff_t)size);
+    }
+}
+
+/* One chunk of tiles: this member's share of the transforms, and then of the products. The products
+ * go group by group, so that a group's weights are used for all tiles while they are in cache. */
+static void run_chunk(const job *j, size_t first, size_t count, unsigned char *v, float *m,
+                      size_t member, size_t members)
+{
+    const twi_wino *c = j->conv;
+    const size_t row_bytes = c->in_channels * c->kernels->element;
+    size_t begin, end;
+    twi_team_share(count, member, members, &begin, &end);
+    for (size_t t = begin; t < end; t++) transform_in(j, first + t, v + t * row_bytes);
+    if (members > 1) twi_team_barrier();
+    const size_t blocks = round_up(count, c->block) / c->block;
+    const size_t groups = round_up(c->out_channels, TWI_WINO_GROUP) / TWI_WINO_GROUP;
+    twi_team_share(groups * blocks, member, members, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const size_t t = i % blocks * c->block;
+        multiply_block(j, i / blocks * TWI_WINO_GROUP, first + t, smaller(c->block, count - t),
+                       v + t * row_bytes, m);
+    }
+    if (members > 1) twi_team_barrier();
+}
+
+static void run_share(void *user, size_t member, size_t members)
+{
+    const job *j = user;
+    const twi_wino *c = j->conv;
+    unsigned char *v = j->scratch + (c->together ? 0 : member * c->v_bytes);
+    unsigned char *m = j->scratch + (c->together ? c->v_bytes : c->threads * c->v_bytes);
+    float *products = (float *)(void *)(m + member * c->m_bytes);
+    size_t begin = 0, end = c->tiles;
+    if (!c->together) twi_team_share(c->tiles, member, members, &begin, &end);
+    for (size_t t = begin; t < end; t += c->chunk)
+        run_chunk(j, t, smaller(c->chunk, end - t), v, products, c->together ? member : 0,
+                  c->together ? members : 1);
+}
+
+void twi_wino_run(const twi_wino *c, const void *src, const void *u, const float *bias, void *dst,
+                  void *scratch)
+{
+    job j = {c, src, u, dst, scratch, bias};
+    twi_team_run(c->threads, run_share, &j);
+}

@@ -1,0 +1,246 @@
+/* winograd_avx512.c - the kernels for AVX-512, and AVX512-BF16. Compiled with those instruction
+ * sets on: call it only where oneDNN reports them. */
+#include "engine/kernels/winograd.h"
+
+#if defined(__AVX512BF16__)
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Where half is a parameter it is a constant in every caller: one text, two kernels. */
+INLINE __m512 load(const void *at, ptrdiff_t i, bool half)
+{
+    if (!half) return _mm512_loadu_ps((const float *)at + i);
+    const __m256i bits = _mm256_loadu_si256((const __m256i *)((const uint16_t *)at + i));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+INLINE void store(void *at, ptrdiff_t i, __m512 value, bool half)
+{
+    if (!half)
+        _mm512_storeu_ps((float *)at + i, value);
+    else
+        _mm256_storeu_si256((__m256i *)((uint16_t *)at + i), (__m256i)_mm512_cvtneps_pbh(value));
+}
+
+typedef struct constants { /* see winograd_plain.c */
+    __m512 a, b, a2, b2, a3, b3, product, sum;
+} constants;
+
+INLINE constants constants_get(void)
+{
+    const double a = TWI_WINO_A, b = TWI_WINO_B;
+    return (constants){.a = _mm512_set1_ps((float)a),
+                       .b = _mm512_set1_ps((float)b),
+                       .a2 = _mm512_set1_ps((float)(a * a)),
+                       .b2 = _mm512_set1_ps((float)(b * b)),
+                       .a3 = _mm512_set1_ps((float)(a * a * a)),
+                       .b3 = _mm512_set1_ps((float)(b * b * b)),
+                       .product = _mm512_set1_ps((float)(a * a * b * b)),
+                       .sum = _mm512_set1_ps((float)(a * a + b * b))};
+}
+
+INLINE void input_1d(const constants *c, const __m512 x[6], __m512 t[6])
+{
+    const __m512 p = _mm512_fnmadd_ps(c->b2, x[2], x[4]), q = _mm512_fnmadd_ps(c->b2, x[1], x[3]);
+    const __m512 r = _mm512_fnmadd_ps(c->a2, x[2], x[4]), s = _mm512_fnmadd_ps(c->a2, x[1], x[3]);
+    t[0] = _mm512_fmadd_ps(c->product, x[0], _mm512_fnmadd_ps(c->sum, x[2], x[4]));
+    t[1] = _mm512_fmadd_ps(c->a, q, p);
+    t[2] = _mm512_fnmadd_ps(c->a, q, p);
+    t[3] = _mm512_fmadd_ps(c->b, s, r);
+    t[4] = _mm512_fnmadd_ps(c->b, s, r);
+    t[5] = _mm512_fmadd_ps(c->product, x[1], _mm512_fnmadd_ps(c->sum, x[3], x[5]));
+}
+
+INLINE void output_1d(const constants *c, const __m512 m[6], __m512 y[4])
+{
+    const __m512 p = _mm512_add_ps(m[1], m[2]), q = _mm512_sub_ps(m[1], m[2]);
+    const __m512 r = _mm512_add_ps(m[3], m[4]), s = _mm512_sub_ps(m[3], m[4]);
+    y[0] = _mm512_add_ps(m[0], _mm512_add_ps(p, r));
+    y[1] = _mm512_fmadd_ps(c->a, q, _mm512_mul_ps(c->b, s));
+    y[2] = _mm512_fmadd_ps(c->a2, p, _mm512_mul_ps(c->b2, r));
+    y[3] = _mm512_fmadd_ps(c->a3, q, _mm512_fmadd_ps(c->b3, s, m[5]));
+}
+
+/* whole: the tile is inside the picture, a constant too. */
+INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                     void *v, size_t v_point, bool half, bool whole)
+{
+    const constants c = constants_get();
+    __m512 down[TWI_WINO_IN][TWI_WINO_IN]; /* [point][column] */
+    for (int x = 0; x < TWI_WINO_IN; x++) {
+        __m512 d[TWI_WINO_IN], t[TWI_WINO_IN];
+        const bool column = whole || (x >= inside.column_first && x < inside.column_end);
+        for (int y = 0; y < TWI_WINO_IN; y++) {
+            const bool pixel = whole || (column && y >= inside.row_first && y < inside.row_end);
+            d[y] = pixel ? load(src, y * strides->row + x * strides->pixel, half)
+                         : _mm512_setzero_ps();
+        }
+        input_1d(&c, d, t);
+        for (int i = 0; i < TWI_WINO_IN; i++) down[i][x] = t[i];
+    }
+    for (int i = 0; i < TWI_WINO_IN; i++) {
+        __m512 t[TWI_WINO_IN];
+        input_1d(&c, down[i], t);
+        for (int j = 0; j < TWI_WINO_IN; j++)
+            store(v, (ptrdiff_t)((size_t)(i * TWI_WINO_IN + j) * v_point), t[j], half);
+    }
+}
+
+INLINE void input(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                  size_t n_blocks, void *v, size_t v_point, bool half)
+{
+    const uintptr_t size = half ? 2 : 4;
+    const bool whole = inside.row_first == 0 && inside.row_end == TWI_WINO_IN &&
+                       inside.column_first == 0 && inside.column_end == TWI_WINO_IN;
+    for (size_t i = 0; i < n_blocks; i++) {
+        const void *from = (const void *)((uintptr_t)src + i * (uintptr_t)strides->block * size);
+        void *to = (char *)v + i * TWI_WINO_LANES * size;
+        if (whole)
+            input_16(from, strides, inside, to, v_point, half, true);
+        else
+            input_16(from, strides, inside, to, v_point, half, false);
+    }
+}
+
+/* m [tiles, 16 * lanes16]: tiles and lanes16 are constants; 6 * 4 sums fill 24 of the 32 registers.
+ */
+INLINE void multiply_small(int tiles, int lanes16, size_t depth, const void *v, const void *u,
+                           float *m, bool half)
+{
+    __m512 sum[6][4];
+    const size_t steps = half ? depth / 2 : depth; /* 32 bits of each row at a time */
+    const float *row = v, *weights = u;
+    for (int t = 0; t < tiles; t++)
+        for (int z = 0; z < lanes16; z++) sum[t][z] = _mm512_setzero_ps();
+    for (size_t k = 0; k < steps; k++) {
+        __m512 w[4];
+        for (int z = 0; z < lanes16; z++) w[z] = _mm512_loadu_ps(weights + 16 * z);
+        weights += 16 * lanes16;
+        for (int t = 0; t < tiles; t++) {
+            const __m512 x = _mm512_set1_ps(row[(size_t)t * steps + k]);
+            for (int z = 0; z < lanes16; z++)
+                sum[t][z] = half ? _mm512_dpbf16_ps(sum[t][z], (__m512bh)x, (__m512bh)w[z])
+                                 : _mm512_fmadd_ps(x, w[z], sum[t][z]);
+        }
+    }
+    for (int t = 0; t < tiles; t++)
+        for (int z = 0; z < lanes16; z++)
+            _mm512_storeu_ps(m + t * TWI_WINO_GROUP + 16 * z, sum[t][z]);
+}
+
+INLINE void multiply_lanes(int lanes16, size_t tiles, size_t depth, const void *v, const void *u,
+                           float *m, bool half)
+{
+    const size_t row = depth * (half ? 2 : 4);
+    const char *at = v;
+    for (; tiles >= 6; tiles -= 6, at += 6 * row, m += 6 * TWI_WINO_GROUP)
+        multiply_small(6, lanes16, depth, at, u, m, half);
+    switch (tiles) {
+    case 5:
+        multiply_small(5, lanes16, depth, at, u, m, half);
+        break;
+    case 4:
+        multiply_small(4, lanes16, depth, at, u, m, half);
+        break;
+    case 3:
+        multiply_small(3, lanes16, depth, at, u, m, half);
+        break;
+    case 2:
+        multiply_small(2, lanes16, depth, at, u, m, half);
+        break;
+    case 1:
+        multiply_small(1, lanes16, depth, at, u, m, half);
+        break;
+    default:
+        break;
+    }
+}
+
+INLINE void multiply(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
+                     float *m, bool half)
+{
+    switch (lanes16) {
+    case 4:
+        multiply_lanes(4, tiles, depth, v, u, m, half);
+        break;
+    case 3:
+        multiply_lanes(3, tiles, depth, v, u, m, half);
+        break;
+    case 2:
+        multiply_lanes(2, tiles, depth, v, u, m, half);
+        break;
+    default:
+        multiply_lanes(1, tiles, depth, v, u, m, half);
+        break;
+    }
+}
+
+INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
+                   bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst,
+                   bool half)
+{
+    const constants c = constants_get();
+    for (size_t lane = 0; lane < lanes16; lane++) {
+        __m512 down[TWI_WINO_OUT][TWI_WINO_IN]; /* [row][point] */
+        for (int j = 0; j < TWI_WINO_IN; j++) {
+            __m512 x[TWI_WINO_IN], y[TWI_WINO_OUT];
+            for (int i = 0; i < TWI_WINO_IN; i++)
+                x[i] = _mm512_loadu_ps(m + 16 * lane + (size_t)(i * TWI_WINO_IN + j) * m_point);
+            output_1d(&c, x, y);
+            for (int i = 0; i < TWI_WINO_OUT; i++) down[i][j] = y[i];
+        }
+        const __m512 shift = _mm512_loadu_ps(bias + 16 * lane);
+        for (int row = 0; row < inside.row_end; row++) {
+            __m512 y[TWI_WINO_OUT];
+            output_1d(&c, down[row], y);
+            for (int column = 0; column < inside.column_end; column++) {
+                const ptrdiff_t at =
+                    row * strides->row + column * strides->pixel + (ptrdiff_t)lane * strides->block;
+                __m512 value = _mm512_add_ps(y[column], shift);
+                if (sum) value = _mm512_add_ps(value, load(dst, at, half));
+                if (relu) value = _mm512_max_ps(value, _mm512_setzero_ps());
+                store(dst, at, value, half);
+            }
+        }
+    }
+}
+
+#define KERNELS(suffix, half)                                                                      \
+    static void input_##suffix(const void *src, const twi_wino_strides *strides,                   \
+                               twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
+    {                                                                                              \
+        input(src, strides, inside, n_blocks, v, v_point, half);                                   \
+    }                                                                                              \
+    static void multiply_##suffix(size_t tiles, size_t depth, size_t lanes16, const void *v,       \
+                                  const void *u, float *m)                                         \
+    {                                                                                              \
+        multiply(tiles, depth, lanes16, v, u, m, half);                                            \
+    }                                                                                              \
+    static void output_##suffix(const float *m, size_t m_point, size_t lanes16, const float *bias, \
+                                bool relu, bool sum, twi_wino_inside inside,                       \
+                                const twi_wino_strides *strides, void *dst)                        \
+    {                                                                                              \
+        output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
+    }                                                                                              \
+    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, input_##suffix,                \
+                                                      multiply_##suffix, output_##suffix};
+
+KERNELS(f32, false)
+KERNELS(bf16, true)
+
+const twi_wino_kernels *twi_wino_avx512(twi_dtype dtype)
+{
+    return dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
+}
+
+#else
+
+const twi_wino_kernels *twi_wino_avx512(twi_dtype dtype)
+{
+    (void)dtype;
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,160 @@
+/* winograd_plain.c - the kernels' definition in plain C. */
+#include "engine/kernels/winograd.h"
+
+#include <string.h>
+
+static const float A = (float)TWI_WINO_A, B = (float)TWI_WINO_B;
+static const float A2 = (float)(TWI_WINO_A * TWI_WINO_A), B2 = (float)(TWI_WINO_B * TWI_WINO_B);
+static const float A3 = (float)(TWI_WINO_A * TWI_WINO_A * TWI_WINO_A);
+static const float B3 = (float)(TWI_WINO_B * TWI_WINO_B * TWI_WINO_B);
+static const float PRODUCT = (float)(TWI_WINO_A * TWI_WINO_A * TWI_WINO_B * TWI_WINO_B);
+static const float SUM = (float)(TWI_WINO_A * TWI_WINO_A + TWI_WINO_B * TWI_WINO_B);
+
+static float load(const void *at, ptrdiff_t i, bool half)
+{
+    return half ? twi_bf16_to_f32(((const uint16_t *)at)[i]) : ((const float *)at)[i];
+}
+
+static void store(void *at, ptrdiff_t i, float value, bool half)
+{
+    if (half)
+        ((uint16_t *)at)[i] = twi_f32_to_bf16(value);
+    else
+        ((float *)at)[i] = value;
+}
+
+/* t = B' x: the values, at each point, of the polynomials that vanish at all the others. */
+static void input_1d(const float x[6], float t[6])
+{
+    const float p = x[4] - B2 * x[2], q = x[3] - B2 * x[1];
+    const float r = x[4] - A2 * x[2], s = x[3] - A2 * x[1];
+    t[0] = PRODUCT * x[0] - SUM * x[2] + x[4];
+    t[1] = p + A * q;
+    t[2] = p - A * q;
+    t[3] = r + B * s;
+    t[4] = r - B * s;
+    t[5] = PRODUCT * x[1] - SUM * x[3] + x[5];
+}
+
+/* y = A' m: y[i] = sum of point^i m. */
+static void output_1d(const float m[6], float y[4])
+{
+    const float p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = m[3] - m[4];
+    y[0] = m[0] + p + r;
+    y[1] = A * q + B * s;
+    y[2] = A2 * p + B2 * r;
+    y[3] = A3 * q + B3 * s + m[5];
+}
+
+static void input_lane(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                       bool half, float v[TWI_WINO_POINTS])
+{
+    float down[TWI_WINO_IN][TWI_WINO_IN]; /* [column][point] */
+    for (int x = 0; x < TWI_WINO_IN; x++) {
+        float d[TWI_WINO_IN] = {0};
+        for (int y = inside.row_first; y < inside.row_end; y++)
+            if (x >= inside.column_first && x < inside.column_end)
+                d[y] = load(src, y * strides->row + x * strides->pixel, half);
+        input_1d(d, down[x]);
+    }
+    for (int i = 0; i < TWI_WINO_IN; i++) {
+        float d[TWI_WINO_IN];
+        for (int x = 0; x < TWI_WINO_IN; x++) d[x] = down[x][i];
+        input_1d(d, v + i * TWI_WINO_IN);
+    }
+}
+
+static void input(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                  size_t n_blocks, void *v, size_t v_point, bool half)
+{
+    const ptrdiff_t size = half ? 2 : 4;
+    for (size_t lane = 0; lane < n_blocks * TWI_WINO_LANES; lane++) {
+        float points[TWI_WINO_POINTS];
+        const ptrdiff_t at = (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
+                             (ptrdiff_t)(lane % TWI_WINO_LANES);
+        input_lane((const void *)((uintptr_t)src + (uintptr_t)(at * size)), strides, inside, half,
+                   points);
+        for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+            store(v, (ptrdiff_t)(i * v_point + lane), points[i], half);
+    }
+}
+
+static void multiply(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
+                     float *m, bool half)
+{
+    const size_t width = lanes16 * TWI_WINO_LANES;
+    for (size_t t = 0; t < tiles; t++)
+        for (size_t o = 0; o < width; o++) {
+            double sum = 0.0;
+            for (size_t k = 0; k < depth; k++) {
+                const size_t at = half ? (k / 2 * width + o) * 2 + k % 2 : k * width + o;
+                sum += (double)load(v, (ptrdiff_t)(t * depth + k), half) *
+                       (double)load(u, (ptrdiff_t)at, half);
+            }
+            m[t * TWI_WINO_GROUP + o] = (float)sum;
+        }
+}
+
+static void output_lane(const float *m, size_t m_point, float y[TWI_WINO_OUT][TWI_WINO_OUT])
+{
+    float down[TWI_WINO_IN][TWI_WINO_OUT]; /* [point][row] */
+    for (int j = 0; j < TWI_WINO_IN; j++) {
+        float x[TWI_WINO_IN];
+        for (int i = 0; i < TWI_WINO_IN; i++) x[i] = m[(size_t)(i * TWI_WINO_IN + j) * m_point];
+        output_1d(x, down[j]);
+    }
+    for (int row = 0; row < TWI_WINO_OUT; row++) {
+        float x[TWI_WINO_IN];
+        for (int j = 0; j < TWI_WINO_IN; j++) x[j] = down[j][row];
+        output_1d(x, y[row]);
+    }
+}
+
+static void output(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
+                   bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst,
+                   bool half)
+{
+    for (size_t lane = 0; lane < lanes16 * TWI_WINO_LANES; lane++) {
+        float result[TWI_WINO_OUT][TWI_WINO_OUT];
+        output_lane(m + lane, m_point, result);
+        for (int y = 0; y < inside.row_end; y++)
+            for (int x = 0; x < inside.column_end; x++) {
+                const ptrdiff_t at = y * strides->row + x * strides->pixel +
+                                     (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
+                                     (ptrdiff_t)(lane % TWI_WINO_LANES);
+                float value = result[y][x] + bias[lane];
+                if (sum) value += load(dst, at, half);
+                store(dst, at, relu && !(value > 0.0f) ? 0.0f : value, half);
+            }
+    }
+}
+
+/* ---- the two element types ----------------------------------------------------------------- */
+
+#define KERNELS(suffix, half)                                                                      \
+    static void input_##suffix(const void *src, const twi_wino_strides *strides,                   \
+                               twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
+    {                                                                                              \
+        input(src, strides, inside, n_blocks, v, v_point, half);                                   \
+    }                                                                                              \
+    static void multiply_##suffix(size_t tiles, size_t depth, size_t lanes16, const void *v,       \
+                                  const void *u, float *m)                                         \
+    {                                                                                              \
+        multiply(tiles, depth, lanes16, v, u, m, half);                                            \
+    }                                                                                              \
+    static void output_##suffix(const float *m, size_t m_point, size_t lanes16, const float *bias, \
+                                bool relu, bool sum, twi_wino_inside inside,                       \
+                                const twi_wino_strides *strides, void *dst)                        \
+    {                                                                                              \
+        output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
+    }                                                                                              \
+    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, input_##suffix,                \
+                                                      multiply_##suffix, output_##suffix};
+
+KERNELS(f32, false)
+KERNELS(bf16, true)
+
+const twi_wino_kernels *twi_wino_plain(twi_dtype dtype)
+{
+    return dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
+}

@@ -1,0 +1,157 @@
+/* winograd.c - convolutions that run on kernels of our own, between primitives of oneDNN. */
+#include "engine/onednn/nodes.h"
+
+#include "engine/kernels/winograd.h"
+
+/* Fewer channels leave the transforms unpaid for; fewer tiles leave the weights, which grow
+ * fourfold, to be read for too little work. Measured with bench/network on Zen 4. */
+#define LEAST_CHANNELS ((size_t)32)
+#define LEAST_TILES    ((size_t)12)
+
+static const twi_wino_kernels *kernels_here(twi_dtype dtype)
+{
+    const twi_isa isa = twi_device_isa();
+    if (dtype == TWI_F32) return isa >= TWI_ISA_AVX512 ? twi_wino_avx512(dtype) : NULL;
+    /* With AMX, multiplying by the definition is faster than transforming. */
+    return isa == TWI_ISA_AVX512_BF16 ? twi_wino_avx512(dtype) : NULL;
+}
+
+static bool fits(const twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_window *w = &node->window;
+    const size_t in = b->shapes[node->inputs[0]].dims[0], *out = b->shapes[b->node].dims;
+    for (int i = 0; i < 2; i++)
+        if (w->kernel[i] != 3 || w->stride[i] != 1 || w->dilation[i] != 1 || w->pad_begin[i] > 2)
+            return false;
+    if (node->groups != 1 || in % TWI_WINO_LANES || out[0] % TWI_WINO_LANES) return false;
+    if (in < LEAST_CHANNELS || out[0] < LEAST_CHANNELS) return false;
+    const size_t down = (out[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
+    const size_t across = (out[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
+    return down * across * b->program->opts.batch >= LEAST_TILES;
+}
+
+static twi_wino_strides strides_of(const twi_shape *shape, twi_order order)
+{
+    const ptrdiff_t channels = (ptrdiff_t)shape->dims[0], height = (ptrdiff_t)shape->dims[1];
+    const ptrdiff_t width = (ptrdiff_t)shape->dims[2], lanes = TWI_WINO_LANES;
+    const ptrdiff_t image = channels * height * width;
+    if (order == TWI_ORDER_NHWC)
+        return (twi_wino_strides){image, width * channels, channels, lanes};
+    return (twi_wino_strides){image, width * lanes, lanes, height * width * lanes};
+}
+
+/* ---- the step ------------------------------------------------------------------------------ */
+
+static tw_status wino_step_run(tw_ctx *ctx, const twi_step *step, twi_workspace *workspace,
+                               void *bound)
+{
+    (void)ctx, (void)bound;
+    twi_wino_run(step->state, workspace->at[step->in[0]], step->params[TWI_PARAM_WEIGHT]->data,
+                 step->params[TWI_PARAM_BIAS]->data, workspace->at[step->out],
+                 workspace->at[step->scratch]);
+    return TW_OK;
+}
+
+static const twi_step_kind wino_step = {NULL, NULL, wino_step_run};
+
+/* ---- weights ------------------------------------------------------------------------------- */
+
+typedef struct wino_fill {
+    const twi_wino *conv;
+    const twi_tensor *weight, *bias; /* bias may be NULL */
+} wino_fill;
+
+static tw_status fill_weights(tw_ctx *ctx, const void *user, void *data)
+{
+    const wino_fill *fill = user;
+    float *floats;
+    tw_status st = twi_alloc(ctx, fill->weight->count, &floats);
+    if (st != TW_OK) return st;
+    st = twi_tensor_floats(ctx, fill->weight, floats);
+    if (st == TW_OK) twi_wino_pack(fill->conv, floats, data);
+    twi_free(floats);
+    return st;
+}
+
+static tw_status fill_bias(tw_ctx *ctx, const void *user, void *data)
+{
+    const wino_fill *fill = user;
+    if (fill->bias) return twi_tensor_floats(ctx, fill->bias, data);
+    for (size_t i = 0; i < fill->conv->out_channels; i++) ((float *)data)[i] = 0.0f;
+    return TW_OK;
+}
+
+static tw_status pack_params(twi_build *b, const twi_wino *conv, const twi_packed **params)
+{
+    const twi_node *node = twi_build_node(b);
+    const wino_fill fill = {conv, node->params[TWI_PARAM_WEIGHT], node->params[TWI_PARAM_BIAS]};
+    twi_packed key = {.node = b->node,
+                      .param = TWI_PARAM_WEIGHT,
+                      .packing = TWI_PACKING_WINOGRAD,
+                      .bytes = twi_wino_packed_bytes(conv)};
+    const tw_status st = twi_build_packed(b, &key, fill_weights, &fill, &params[TWI_PARAM_WEIGHT]);
+    if (st != TW_OK) return st;
+    key.param = TWI_PARAM_BIAS;
+    key.bytes = conv->out_channels * sizeof(float);
+    return twi_build_packed(b, &key, fill_bias, &fill, &params[TWI_PARAM_BIAS]);
+}
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+/* The node's source in an order whose channels come 16 together: the one it has, if it is such. */
+static tw_status wino_source(twi_build *b, twi_order *order, uint32_t *in)
+{
+    const twi_node *node = twi_build_node(b);
+    const uint32_t from = node->inputs[0], value = twi_input_value(b, 0);
+    const twi_layout *blocked, *nhwc;
+    tw_status st = twi_node_layout(b, from, twi_onednn_dtype(b), TWI_ORDER_BLOCK16, &blocked);
+    if (st == TW_OK) st = twi_node_layout(b, from, twi_onednn_dtype(b), TWI_ORDER_NHWC, &nhwc);
+    if (st != TW_OK) return st;
+    const bool is_blocked = twi_layout_equal(twi_value_layout(b, value), blocked);
+    *order = is_blocked ? TWI_ORDER_BLOCK16 : TWI_ORDER_NHWC;
+    return twi_onednn_as(b, value, is_blocked ? blocked : nhwc, in);
+}
+
+static tw_status build(twi_build *b, twi_wino *conv)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_shape *in = &b->shapes[node->inputs[0]], *out = &b->shapes[b->node];
+    const twi_layout *layout;
+    twi_order order;
+    uint32_t source = 0;
+    tw_status st = wino_source(b, &order, &source);
+    if (st != TW_OK) return st;
+    *conv = (twi_wino){.kernels = kernels_here(twi_onednn_dtype(b)),
+                       .batch = b->program->opts.batch,
+                       .in_channels = in->dims[0],
+                       .out_channels = out->dims[0],
+                       .in_size = {in->dims[1], in->dims[2]},
+                       .out_size = {out->dims[1], out->dims[2]},
+                       .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
+                       .src = strides_of(in, order),
+                       .dst = strides_of(out, order),
+                       .relu = node->fused_relu,
+                       .sum = node->fused_add != TWI_NO_NODE,
+                       .threads = b->program->opts.threads};
+    twi_step step = {
+        .kind = &wino_step, .n_in = 1, .in = &source, .out = TWI_NO_VALUE, .state = conv};
+    if ((st = twi_wino_plan(b->ctx, conv)) != TW_OK) return st;
+    if ((st = pack_params(b, conv, step.params)) != TW_OK) return st;
+    st = twi_node_layout(b, b->node, twi_onednn_dtype(b), order, &layout);
+    if (st == TW_OK && conv->sum) st = twi_onednn_sum(b, layout, &step.out);
+    if (st == TW_OK && !conv->sum) st = twi_build_value(b, layout, 0, &step.out);
+    if (st == TW_OK) st = twi_build_value(b, NULL, conv->scratch_bytes, &step.scratch);
+    if (st == TW_OK) st = twi_build_step(b, &step);
+    if (st == TW_OK) twi_onednn_done(b, step.out);
+    return st;
+}
+
+bool twi_winograd_conv(twi_build *b, tw_status *st)
+{
+    twi_wino *conv;
+    if (!kernels_here(twi_onednn_dtype(b)) || !fits(b)) return false;
+    *st = twi_arena_take(b->ctx, &b->program->memory, 1, &conv);
+    if (*st == TW_OK) *st = build(b, conv);
+    return true;
+}
