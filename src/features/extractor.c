@@ -78,7 +78,7 @@ static void stream_free(twi_stream *stream)
     twi_free(stream->file);
     twi_free(stream->inputs);
     twi_free(stream->outputs);
-    for (size_t p = 0; p < TWI_PRECISIONS; p++) twi_workspace_free(stream->workspaces[p]);
+    for (size_t f = 0; f < TWI_FORMS; f++) twi_workspace_free(stream->workspaces[f]);
 }
 
 void twi_extractor_free(twi_extractor *ex)
@@ -86,7 +86,7 @@ void twi_extractor_free(twi_extractor *ex)
     if (!ex) return;
     for (size_t i = 0; i < ex->n_streams; i++) stream_free(&ex->streams[i]);
     twi_free(ex->streams);
-    for (size_t p = 0; p < TWI_PRECISIONS; p++) twi_program_free(ex->programs[p]);
+    for (size_t f = 0; f < TWI_FORMS; f++) twi_program_free(ex->programs[f]);
     twi_network_free(ex->network);
     twi_free(ex);
 }
@@ -103,33 +103,39 @@ tw_precision twi_extractor_precision(const twi_extractor *ex)
 
 /* ---- programs ------------------------------------------------------------------------------ */
 
-tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *ex, tw_precision precision)
+tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *ex, tw_precision precision,
+                                size_t threads)
 {
-    if (ex->programs[precision]) return TW_OK;
+    const bool wide = threads > 1;
+    const size_t form = twi_form(precision, wide);
+    if (ex->programs[form] && ex->threads[form] == threads) return TW_OK;
+    twi_extractor_drop(ex, form);
     const twi_engine_opts opts = {
         .precision = precision,
         .batch = ex->opts.batch,
         .height = ex->opts.recipe.height,
         .width = ex->opts.recipe.width,
-        .threads = 1,
+        .threads = threads,
         .reference = ex->opts.reference_engine,
     };
+    const twi_program *share = ex->programs[twi_form(precision, !wide)];
     twi_program *program;
-    const tw_status st = twi_program_new(ctx, ex->network, &opts, NULL, &program);
+    const tw_status st = twi_program_new(ctx, ex->network, &opts, share, &program);
     if (st != TW_OK) return st;
     assert(twi_program_output_count(program) == ex->features);
-    ex->programs[precision] = program;
+    ex->programs[form] = program;
+    ex->threads[form] = threads;
     return TW_OK;
 }
 
-void twi_extractor_drop(twi_extractor *ex, tw_precision precision)
+void twi_extractor_drop(twi_extractor *ex, size_t form)
 {
     for (size_t i = 0; i < ex->n_streams; i++) {
-        twi_workspace_free(ex->streams[i].workspaces[precision]);
-        ex->streams[i].workspaces[precision] = NULL;
+        twi_workspace_free(ex->streams[i].workspaces[form]);
+        ex->streams[i].workspaces[form] = NULL;
     }
-    twi_program_free(ex->programs[precision]);
-    ex->programs[precision] = NULL;
+    twi_program_free(ex->programs[form]);
+    ex->programs[form] = NULL;
 }
 
 /* ---- streams ------------------------------------------------------------------------------- */
@@ -162,12 +168,12 @@ tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *ex, twi_stream *st
     return batch_floats(ctx, ex, ex->input_floats, &stream->inputs);
 }
 
-tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *ex, tw_precision precision,
+tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *ex, size_t form,
                                twi_stream *stream)
 {
     const tw_status st = batch_floats(ctx, ex, ex->features, &stream->outputs);
-    if (st != TW_OK || stream->workspaces[precision]) return st;
-    return twi_workspace_new(ctx, ex->programs[precision], &stream->workspaces[precision]);
+    if (st != TW_OK || stream->workspaces[form]) return st;
+    return twi_workspace_new(ctx, ex->programs[form], &stream->workspaces[form]);
 }
 
 /* One giant picture must not hold its hundreds of megabytes for the rest of the run. */

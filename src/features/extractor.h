@@ -10,6 +10,13 @@
 
 #define TWI_PRECISIONS 3 /* arrays indexed by tw_precision; AUTO is unused */
 
+/* A compiled form of the network: a precision, and narrow (one thread) or wide (several). */
+#define TWI_FORMS (2 * TWI_PRECISIONS)
+static inline size_t twi_form(tw_precision precision, bool wide)
+{
+    return (size_t)precision + (wide ? TWI_PRECISIONS : 0);
+}
+
 /* What one worker owns and keeps from run to run. Zero-initialise. */
 typedef struct twi_stream {
     twi_recipe_scratch scratch;
@@ -17,29 +24,31 @@ typedef struct twi_stream {
     size_t file_capacity;
     float *inputs;  /* [batch, height, width, 3] */
     float *outputs; /* [batch, features] */
-    twi_workspace *workspaces[TWI_PRECISIONS];
+    twi_workspace *workspaces[TWI_FORMS];
 } twi_stream;
 
 struct twi_extractor {
     twi_extractor_opts opts; /* batch filled in */
     twi_network *network;    /* cut and fused */
     size_t features, input_floats;
-    tw_precision precision;                /* AUTO: not chosen yet */
-    twi_program *programs[TWI_PRECISIONS]; /* compiled when first needed */
-    twi_stream *streams;                   /* [n_streams] */
+    tw_precision precision;           /* AUTO: not chosen yet */
+    twi_program *programs[TWI_FORMS]; /* compiled when first needed */
+    size_t threads[TWI_FORMS];        /* each was compiled for */
+    twi_stream *streams;              /* [n_streams] */
     size_t n_streams;
 };
 
-/* Compiles for precision unless that is done. */
-tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, tw_precision precision);
-/* Lets go of the program of precision and of every workspace made for it. */
-void twi_extractor_drop(twi_extractor *extractor, tw_precision precision);
+/* Compiles for precision and threads (more than 1: the wide form) unless that is done. */
+tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, tw_precision precision,
+                                size_t threads);
+/* Lets go of a program and of every workspace made for it. */
+void twi_extractor_drop(twi_extractor *extractor, size_t form);
 /* At least n streams. Pointers to streams taken before are invalid afterwards. */
 tw_status twi_extractor_streams(tw_ctx *ctx, twi_extractor *extractor, size_t n);
 /* The stream's inputs, unless they are there. */
 tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream);
-/* The stream's outputs and its workspace for precision (compiled before), unless they are there. */
-tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *extractor, tw_precision precision,
+/* The stream's outputs and its workspace for form (compiled before), unless they are there. */
+tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *extractor, size_t form,
                                twi_stream *stream);
 
 /* One picture as its source gave it. */

@@ -48,7 +48,16 @@ typedef struct twi_extract_stats {
  * thread. stats may be NULL. Progress stage: "features". A picture that cannot be read (missing,
  * not a regular file, damaged, too large) is a row with a message; with opts.strict the one of the
  * lowest i ends the run instead. Whatever ends a run early (a failure, row returning non-zero, the
- * progress callback), every thread has been joined when this returns. */
+ * progress callback), every thread has been joined when this returns.
+ *
+ * A picture's row depends on that picture, the precision and opts.batch only: not on its
+ * neighbours, nor on the number of threads. One exception: when source->total is below the thread
+ * budget the threads left over are lent to the network, and the rows are those of another oneDNN
+ * program. They agree within 1e-5 of the largest feature in f32, cosine 0.9999 in bf16 (on AVX-512
+ * with oneDNN 2.6 every bit was the same, for VGG16 and a ResNet, batches 1 to 8, 1 to 16 threads).
+ *
+ * Memory: for each thread one workspace of the network, one decoded picture, and 4 x batch rows (at
+ * least 64 rows in all), whatever the number of pictures. */
 tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
                             tw_row_fn row, void *user, twi_extract_stats *stats);
 

@@ -61,6 +61,7 @@ typedef struct run {
     float *rows[TWI_PRECISIONS];
     worker *workers; /* [n_workers] */
     size_t n_workers, n_started;
+    size_t threads;                     /* each worker's share of the budget */
     size_t n_rows, n_failed, delivered; /* the conductor's alone */
 
     pthread_mutex_t lock; /* guards all below, and slot.done */
@@ -161,10 +162,11 @@ static tw_status compute(worker *w)
     for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
         if (!r->rows[p]) continue;
         const double start = twi_seconds();
-        tw_status st = twi_stream_workspace(w->ctx, ex, p, stream);
+        const size_t form = twi_form(p, r->threads > 1);
+        tw_status st = twi_stream_workspace(w->ctx, ex, form, stream);
         if (st != TW_OK) return st;
-        st = twi_program_run(w->ctx, ex->programs[p], stream->workspaces[p], stream->inputs, w->n,
-                             stream->outputs);
+        st = twi_program_run(w->ctx, ex->programs[form], stream->workspaces[form], stream->inputs,
+                             w->n, stream->outputs);
         if (st != TW_OK) return st;
         for (size_t k = 0; k < w->n; k++)
             memcpy(row_of(r, p, w->batch[k]), stream->outputs + k * ex->features,
@@ -225,7 +227,7 @@ static tw_status compile(run *r)
 {
     for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
         if (!r->rows[p]) continue;
-        const tw_status st = twi_extractor_compile(r->ctx, r->extractor, p);
+        const tw_status st = twi_extractor_compile(r->ctx, r->extractor, p, r->threads);
         if (st != TW_OK) return st;
     }
     pthread_mutex_lock(&r->lock);
@@ -353,7 +355,8 @@ static void choose(run *r)
     ex->precision = bf16 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
     twi_free(r->rows[other]);
     r->rows[other] = NULL;
-    twi_extractor_drop(ex, other);
+    twi_extractor_drop(ex, twi_form(other, false));
+    twi_extractor_drop(ex, twi_form(other, true));
     twi_text number = {0};
     twi_text_double(&number, least);
     twi_log(r->ctx, TW_LOG_INFO,
@@ -415,6 +418,16 @@ static tw_status memory_take(run *r)
     return TW_OK;
 }
 
+/* One thread a worker. Fewer pictures than threads: what is left over is lent to the network, for
+ * then the wait for one answer counts, not the rate. The reference engine's threads are OpenMP's,
+ * which ThreadSanitizer cannot follow: it gets none. */
+static void divide_budget(run *r)
+{
+    const size_t budget = twi_threads(r->ctx), total = r->source->total;
+    r->n_workers = total > 0 && total < budget ? total : budget;
+    r->threads = r->extractor->opts.reference_engine ? 1 : budget / r->n_workers;
+}
+
 /* Fewer threads than asked for is slower, not wrong; none at all is a failure. */
 static tw_status workers_start(run *r)
 {
@@ -472,8 +485,7 @@ tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_sou
     const double start = twi_seconds();
     run r = {.ctx = ctx, .extractor = extractor, .source = source, .row = row, .user = user};
     twi_extract_stats counted = {0};
-    r.n_workers = twi_threads(ctx);
-    if (source->total > 0 && source->total < r.n_workers) r.n_workers = source->total;
+    divide_budget(&r);
     locks_init(&r);
     tw_status st = memory_take(&r);
     if (st != TW_OK) goto done;
