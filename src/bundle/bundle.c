@@ -44,13 +44,14 @@ static tw_status check_digest(tw_ctx *ctx, const char *name, const unsigned char
                             : "it does not start like one");
     if (size < TWI_DIGEST_OFFSET + TWI_DIGEST_HEX)
         return twi_fail(ctx, TW_ERR_FORMAT, "%s: cut short at byte %zu", name, size);
-    const char *claimed = (const char *)data + TWI_DIGEST_OFFSET;
+    char claimed[TWI_DIGEST_HEX + 1] = "";
+    memcpy(claimed, data + TWI_DIGEST_OFFSET, TWI_DIGEST_HEX);
     twi_bundle_compute_digest(data, size, hex);
-    if (memcmp(claimed, hex, TWI_DIGEST_HEX) != 0)
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "%s: damaged or cut short: its SHA-256 is %s, it says %.*s", name, hex,
-                        TWI_DIGEST_HEX, claimed);
-    return TW_OK;
+    if (memcmp(claimed, hex, TWI_DIGEST_HEX) == 0) return TW_OK;
+    const bool digits = strspn(claimed, "0123456789abcdef") == TWI_DIGEST_HEX;
+    return twi_fail(ctx, TW_ERR_FORMAT,
+                    "%s: damaged or cut short: its SHA-256 is %s, the file states %s", name, hex,
+                    digits ? claimed : "none");
 }
 
 /* ---- the document -------------------------------------------------------------------------- */
