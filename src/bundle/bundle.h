@@ -15,7 +15,8 @@
 
 /* Writes tensors and document to path, atomically. kind: "model" or "backbone". The document gets
  * "digest", "version", "required_features" and "kind" put before its own keys. Same input, same
- * bytes. digest (may be NULL) gets the 64 hexadecimal digits. */
+ * bytes. digest (may be NULL) gets the 64 hexadecimal digits. TW_ERR_DATA: a document over 1 MiB
+ * (long lists belong in tensors), more than 16,384 tensors, a tensor's name that is not UTF-8. */
 tw_status twi_bundle_write(tw_ctx *ctx, const char *path, const char *kind,
                            const twi_tensors *tensors, const twi_json *document, char digest[65]);
 
@@ -30,9 +31,10 @@ const twi_tensors *twi_bundle_tensors(const twi_bundle *bundle); /* data borrowe
 const twi_json *twi_bundle_document(const twi_bundle *bundle);
 const char *twi_bundle_digest(const twi_bundle *bundle); /* 64 hexadecimal digits */
 
-/* Any safetensors file, as it is (no topwork document needed): tensors borrowed from map, which the
- * caller keeps. metadata (may be NULL): new JSON object of __metadata__, or NULL when the file has
- * none. */
+/* Any safetensors file, as it is (no topwork document needed): tensors in the order of their
+ * bytes, data borrowed from the caller's map, copied only where it is not aligned for its type.
+ * *tensors is overwritten, not added to. metadata (may be NULL): new JSON object of __metadata__,
+ * or NULL when the file has none. */
 tw_status twi_safetensors_parse(tw_ctx *ctx, const char *name, const void *data, size_t size,
                                 twi_tensors *tensors, twi_json **metadata);
 
