@@ -1,15 +1,16 @@
-/* learn.h - scaler, logistic regression, choice of C, metrics. Knows matrices and labels; no pictures, no files.
- * scikit-learn's words mean scikit-learn's things (semantics 5.4, 5.5). */
+/* learn.h - scaler, logistic regression, choice of C, metrics. Knows matrices and labels; no
+ * pictures, no files. scikit-learn's words mean scikit-learn's things (semantics 5.4, 5.5). */
 #ifndef TWI_LEARN_LEARN_H
 #define TWI_LEARN_LEARN_H
 
 #include "base/json.h"
 #include "base/tensor.h"
 
-/* Labelled features; borrowed. rows picks and orders: sample i is row rows[i] of x (NULL: row i). */
+/* Labelled features; borrowed. rows picks and orders: sample i is row rows[i] of x (NULL: row i).
+ */
 typedef struct twi_samples {
-    const float *x;    /* [?, d] */
-    const uint32_t *y; /* [?], indexed as x; in [0, k) */
+    const float *x;     /* [?, d] */
+    const uint32_t *y;  /* [?], indexed as x; in [0, k) */
     const size_t *rows; /* [n] or NULL */
     size_t n, d, k;
 } twi_samples;
@@ -29,10 +30,11 @@ void twi_scaler_free(twi_scaler *scaler);
 /* ---- LogisticRegression -------------------------------------------------------------------- */
 
 typedef struct twi_logreg_opts {
-    double C;        /* > 0 */
-    double tol;      /* stop at max |gradient| <= tol, gradient of the sum objective (scikit-learn < 1.4) */
+    double C; /* > 0 */
+    double
+        tol; /* stop at max |gradient| <= tol, gradient of the sum objective (scikit-learn < 1.4) */
     size_t max_iter;
-    bool balanced;   /* class_weight='balanced' */
+    bool balanced; /* class_weight='balanced' */
 } twi_logreg_opts;
 
 typedef struct twi_logreg {
@@ -46,44 +48,52 @@ typedef struct twi_logreg {
     bool converged;
 } twi_logreg;
 
-/* Fits on standardised samples: scaler (may be NULL: none) is applied to rows on the fly, x itself is not changed.
- * Running out of max_iter is not an error: converged is false and a warning is logged in scikit-learn's
- * words. Cancels through twi_progress (stage "fit"). Result independent of the thread count. */
+/* Fits on standardised samples: scaler (may be NULL: none) is applied to rows on the fly, x itself
+ * is not changed. Running out of max_iter is not an error: converged is false and a warning is
+ * logged in scikit-learn's words. Cancels through twi_progress (stage "fit"). Result independent of
+ * the thread count. */
 tw_status twi_logreg_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                          const twi_logreg_opts *opts, twi_logreg *out);
 /* decision [n, rows]: scaled x times coef plus intercept. */
 tw_status twi_logreg_decision(tw_ctx *ctx, const twi_logreg *model, const twi_scaler *scaler,
                               const float *x, size_t n, double *decision);
-/* prob [n, k] from decision [n, rows]: sigmoid for k == 2, softmax with the maximum subtracted else. */
-void twi_logreg_probabilities(const twi_logreg *model, const double *decision, size_t n, double *prob);
+/* prob [n, k] from decision [n, rows]: sigmoid for k == 2, softmax with the maximum subtracted
+ * else. */
+void twi_logreg_probabilities(const twi_logreg *model, const double *decision, size_t n,
+                              double *prob);
 /* predict(): k == 2: decision > 0; else the first largest. label [n] */
 void twi_logreg_labels(const twi_logreg *model, const double *decision, size_t n, uint32_t *label);
 void twi_logreg_free(twi_logreg *model);
 
-/* Cross-validated choice of C: for each value of grid [n_grid] (ascending), the mean accuracy over folds (scaler fitted inside
- * each fold); the first of the best. fold_of [samples->n] says in which fold sample i is tested. mean_accuracy [n_grid]
- * may be NULL. */
+/* Cross-validated choice of C: for each value of grid [n_grid] (ascending), the mean accuracy over
+ * folds (scaler fitted inside each fold); the first of the best. fold_of [samples->n] says in which
+ * fold sample i is tested. mean_accuracy [n_grid] may be NULL. */
 tw_status twi_logreg_choose_c(tw_ctx *ctx, const twi_samples *samples, const uint32_t *fold_of,
                               size_t folds, const double *grid, size_t n_grid,
                               const twi_logreg_opts *opts, double *C, double *mean_accuracy);
 
-/* Scaler and head as tensors ("scaler.mean", "scaler.scale", "head.coef", "head.intercept") and a JSON object
+/* Scaler and head as tensors ("scaler.mean", "scaler.scale", "head.coef", "head.intercept") and a
+ * JSON object
  * {"type": "logistic_regression", ...}; and back. */
-tw_status twi_head_save(tw_ctx *ctx, const twi_scaler *scaler, const twi_logreg *head, twi_tensors *tensors,
-                        twi_json **json);
-tw_status twi_head_load(tw_ctx *ctx, const char *name, const twi_tensors *tensors, const twi_json *json,
-                        twi_scaler *scaler, twi_logreg *head);
+tw_status twi_head_save(tw_ctx *ctx, const twi_scaler *scaler, const twi_logreg *head,
+                        twi_tensors *tensors, twi_json **json);
+tw_status twi_head_load(tw_ctx *ctx, const char *name, const twi_tensors *tensors,
+                        const twi_json *json, twi_scaler *scaler, twi_logreg *head);
 
 /* ---- metrics ------------------------------------------------------------------------------- */
 
 /* confusion [k, k], row truth, column predicted; zeroed first. */
-void twi_confusion(const uint32_t *truth, const uint32_t *predicted, size_t n, size_t k, size_t *confusion);
+void twi_confusion(const uint32_t *truth, const uint32_t *predicted, size_t n, size_t k,
+                   size_t *confusion);
 size_t twi_correct(const size_t *confusion, size_t k);
 /* precision_recall_fscore_support(zero_division=0) of class c. */
 void twi_class_score(const size_t *confusion, size_t k, size_t c, tw_class_score *out);
-/* Rows whose truth is among the top best scores; ties as scikit-learn's top_k_accuracy_score. score [n, k] */
-size_t twi_top_k_correct(const double *score, const uint32_t *truth, size_t n, size_t k, size_t top);
-/* Wilson score interval, 95 % (z = 1.959963984540054). n 0: [0, 1]. Source: Wilson (1927), eq. 2. */
+/* Rows whose truth is among the top best scores; ties as scikit-learn's top_k_accuracy_score. score
+ * [n, k] */
+size_t twi_top_k_correct(const double *score, const uint32_t *truth, size_t n, size_t k,
+                         size_t top);
+/* Wilson score interval, 95 % (z = 1.959963984540054). n 0: [0, 1]. Source: Wilson (1927), eq. 2.
+ */
 void twi_wilson(size_t correct, size_t n, double interval[2]);
 
 #endif

@@ -1,0 +1,15 @@
+/* gram.h - the Gram matrix of standardised rows, in float, by tiles of our own kernels. */
+#ifndef TWI_LEARN_GRAM_H
+#define TWI_LEARN_GRAM_H
+
+#include "learn/rows.h"
+
+typedef struct twi_gram {
+    size_t n, stride; /* stride >= n, the tail of each row is zero */
+    float *k;         /* [n rounded up, stride] z_i . z_j, symmetric to the bit */
+} twi_gram;
+
+tw_status twi_gram_new(tw_ctx *ctx, const twi_rows *rows, twi_gram *out);
+void twi_gram_free(twi_gram *gram);
+
+#endif

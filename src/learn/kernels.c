@@ -1,0 +1,11 @@
+/* kernels.c - which build of the kernels this machine runs. */
+#include "learn/kernels.h"
+
+const twi_kernels *twi_kernels_best(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return &twi_kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &twi_kernels_avx2;
+#endif
+    return &twi_kernels_plain;
+}

@@ -1,0 +1,38 @@
+/* minimise.h - limited-memory BFGS over any space with an inner product. */
+#ifndef TWI_LEARN_MINIMISE_H
+#define TWI_LEARN_MINIMISE_H
+
+#include "base/memory.h"
+
+/* A smooth convex function of vectors of length doubles. A vector may carry more than its
+ * coordinates (its scores, say) as long as all of it is linear: the minimiser only adds, scales and
+ * asks for inner products. */
+typedef struct twi_problem {
+    size_t length;
+    void *self;
+    tw_status (*evaluate)(tw_ctx *ctx, void *self, const double *x, double *f, double *gradient);
+    double (*inner)(const void *self, const double *a, const double *b);
+    /* Asked at the start and after each step; true ends the search. */
+    bool (*good_enough)(void *self, const double *x, double f, const double *gradient);
+} twi_problem;
+
+typedef enum twi_end {
+    TWI_END_MET,      /* good_enough */
+    TWI_END_LIMIT,    /* max_iter steps were taken */
+    TWI_END_PRECISION /* no step lowers f any more: the floating-point numbers end here */
+} twi_end;
+
+typedef struct twi_search {
+    size_t max_iter;
+    const char *stage;              /* for twi_progress(); NULL: only looks whether to stop */
+    size_t done;                    /* iterations before this search, for progress */
+    size_t iterations, evaluations; /* out */
+    double f;                       /* out, at x */
+    twi_end end;                    /* out */
+} twi_search;
+
+/* From x [length] to the minimum; gradient [length] is that at the x returned. */
+tw_status twi_minimise(tw_ctx *ctx, const twi_problem *problem, twi_search *search, double *x,
+                       double *gradient);
+
+#endif
