@@ -15,6 +15,15 @@
 #define MAX_CPU_SECONDS 20.0
 #define MAX_MEMORY      ((rlim_t)1 << 31)
 
+/* A sanitizer's shadow alone is terabytes of address space: no cap there. */
+#if defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static tw_ctx *ctx;
 static unsigned char *file;
 static size_t file_capacity, pictures, messages;
@@ -25,9 +34,8 @@ static float *input;
 static int setup(void **state)
 {
     (void)state;
-#if !defined(__SANITIZE_ADDRESS__)
-    const struct rlimit cap = {MAX_MEMORY,
-                               MAX_MEMORY}; /* a sanitizer's shadow alone is terabytes */
+#if !SANITIZED
+    const struct rlimit cap = {MAX_MEMORY, MAX_MEMORY};
     if (setrlimit(RLIMIT_AS, &cap) != 0) return -1;
 #endif
     input = malloc(224 * 224 * 3 * sizeof *input);
