@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh PROGRAM CASES - runs one file of command-line cases and prints TAP.
+# run.sh PROGRAM CASES [TOOL...] - runs one file of command-line cases and prints TAP.
 #
 # A case is a command and what must come of it:
 #     $ topwork version          the command, for the shell; "$+ " continues it on another line
@@ -10,7 +10,7 @@
 #     ? 2                        exit status; 0 when not given
 # Cases of one file run in one fresh folder, in order. "@ need WHAT" passes over the whole file, saying so,
 # when WHAT is not there: a command, "locale NAME", or "data PATH" under $TOPWORK_DATA.
-# In the folder, topwork is PROGRAM, $here the folder of the case file, $data the shared data.
+# In the folder, topwork is PROGRAM, TOOLs are commands, $here the folder of the case file, $data the shared data.
 program=$(realpath "$1") || exit 99
 cases=$(realpath "$2") || exit 99
 here=$(dirname "$cases")
@@ -19,9 +19,12 @@ scratch=$(mktemp -d) || exit 99
 trap 'chmod -R u+rwx "$scratch"; rm -rf "$scratch"' EXIT
 mkdir "$scratch/bin" "$scratch/work" "$scratch/io"
 ln -s "$program" "$scratch/bin/topwork"
+shift 2
+for tool in "$@"; do ln -s "$(realpath "$tool")" "$scratch/bin/"; done
 PATH=$scratch/bin:$PATH
 export PATH here data
 unset FAKE_FAIL FAKE_SIGNAL FAKE_SLOW TOPWORK_BACKBONES
+export XDG_DATA_HOME="$scratch/nowhere" # no backbone of the user's
 io=$scratch/io
 count=0
 failed=0
