@@ -129,18 +129,24 @@ static tw_status read_command_line(tw_ctx *ctx, int argc, char **argv, command_l
     return line->out ? TW_OK : twi_fail(ctx, TW_ERR_ARG, "where to write is missing: -o OUT.tw");
 }
 
+/* Never above what the caller's own limits allow. The soft limit is what ends us in a way that says
+ * why: the kernel answers the hard one on processor time with SIGKILL. */
 static tw_status limit(tw_ctx *ctx, __rlimit_resource_t what, const char *name, rlim_t value)
 {
-    const struct rlimit limits = {value, value};
-    if (setrlimit(what, &limits) == 0) return TW_OK;
+    struct rlimit limits;
+    if (getrlimit(what, &limits) == 0) {
+        if (value < limits.rlim_cur) limits.rlim_cur = value;
+        if (value + 1 < limits.rlim_max) limits.rlim_max = value + 1;
+        if (setrlimit(what, &limits) == 0) return TW_OK;
+    }
     return twi_fail_errno(ctx, errno, "%s cannot be limited to %llu", name,
                           (unsigned long long)value);
 }
 
 static tw_status set_limits(tw_ctx *ctx, const command_line *line)
 {
-    tw_status st =
-        limit(ctx, RLIMIT_CORE, "core dump", 0); /* a hostile file must not fill the disk */
+    /* A hostile file must not fill the disk with core dumps. */
+    tw_status st = limit(ctx, RLIMIT_CORE, "core dump", 0);
     if (st == TW_OK && line->memory_mib > 0 && !SANITIZED)
         st = limit(ctx, RLIMIT_AS, "memory", line->memory_mib << 20);
     if (st == TW_OK && line->cpu_seconds > 0)

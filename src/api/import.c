@@ -34,7 +34,7 @@ typedef struct import_run {
     char *made;        /* the file it writes */
     char *recipe;      /* JSON text */
     char memory[24], cpu[24];
-    unsigned cpu_seconds;
+    unsigned cpu_seconds, wall_seconds;
     double deadline; /* twi_seconds() */
     const char *args[MAX_ARGS];
     size_t n_args;
@@ -116,7 +116,7 @@ static tw_status set_limits(import_run *run)
     struct stat info;
     if (stat(run->path, &info) != 0) return twi_fail_errno(run->ctx, errno, "%s", run->path);
     const uint64_t mib = ((uint64_t)info.st_size >> 20) + 1;
-    const uint64_t seconds = 60 + mib / 4;
+    const uint64_t seconds = 10 + mib / 4;
     if (mib > UINT32_MAX / 8)
         return twi_fail(run->ctx, TW_ERR_UNSUPPORTED, "%s: %zu MiB is no weight file", run->path,
                         (size_t)mib);
@@ -130,7 +130,8 @@ static tw_status set_limits(import_run *run)
     twi_text_free(&text);
     if (failed) return twi_fail(run->ctx, TW_ERR_NOMEM, "no memory for the importer's arguments");
     run->cpu_seconds = (unsigned)seconds;
-    run->deadline = twi_seconds() + 2.0 * (double)seconds; /* slow disks wait without computing */
+    run->wall_seconds = 60 + 4 * run->cpu_seconds; /* slow disks wait without computing */
+    run->deadline = twi_seconds() + run->wall_seconds;
     add_arg(run, "--memory-limit", run->memory);
     add_arg(run, "--cpu-limit", run->cpu);
     return TW_OK;
@@ -314,7 +315,7 @@ static tw_status watch(import_run *run, child_end *end)
         st = twi_progress(run->ctx, "import", 0, 0, 0);
         if (st == TW_OK && !over && twi_seconds() > run->deadline)
             st = twi_fail(run->ctx, TW_ERR_NOMEM, "%s: the importer was stopped after %u seconds",
-                          run->path, 2 * run->cpu_seconds);
+                          run->path, run->wall_seconds);
     }
     if (!over) {
         kill(run->pid, SIGKILL);
