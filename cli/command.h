@@ -32,7 +32,8 @@ extern const command *const command_table[]; /* NULL-ended */
 void help_command(const command *cmd);
 void help_program(void);
 
-/* What completions and the tests ask for: one line an option, "name<TAB>letter<TAB>words". */
+/* What completions and the tests ask for: one line an option, "name<TAB>letter or -<TAB>flag or
+ * value<TAB>words". */
 void help_option_list(const command *cmd);
 
 extern const command command_train, command_evaluate, command_predict, command_extract,

@@ -99,8 +99,8 @@ void help_option_list(const command *cmd)
 {
     for (size_t i = 0; i < cmd->use_count; i++) {
         const option *const opt = &option_table[cmd->uses[i].id];
-        printf("%s\t%s%c\t%s\t", opt->name, opt->letter ? "" : "-",
-               opt->letter ? opt->letter : '\t', opt->kind == OPTION_FLAG ? "flag" : "value");
+        printf("%s\t%c\t%s\t", opt->name, opt->letter ? opt->letter : '-',
+               opt->kind == OPTION_FLAG ? "flag" : "value");
         for (size_t w = 0; opt->words && opt->words[w]; w++)
             printf("%s%s", w ? " " : "", opt->words[w]);
         putchar('\n');

@@ -230,6 +230,7 @@ static void put_array(FILE *out, const json_t *array)
         fprintf(out, "%zu entries", n);
         return;
     }
+    if (n == 0) fputs("none", out);
     for (size_t i = 0; i < n; i++) {
         if (i) fputs(", ", out);
         put_scalar(out, json_array_get(array, i));
