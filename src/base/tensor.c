@@ -129,9 +129,11 @@ uint16_t twi_f32_to_bf16(float value)
  * 15) = 2^112. */
 float twi_f16_to_f32(uint16_t half)
 {
+    /* Without a branch, so that twi_tensor_floats() becomes vector code. Infinity and NaN: the
+     * product has the right fraction already, and gets the exponent of all ones. */
     const uint32_t sign = (uint32_t)(half & 0x8000u) << 16, rest = half & 0x7fffu;
-    if (rest >= 0x7c00u) return from_bits(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-    return from_bits(sign | to_bits(from_bits(rest << 13) * 0x1p112f));
+    const uint32_t special = 0u - (uint32_t)(rest > 0x7bffu);
+    return from_bits(sign | to_bits(from_bits(rest << 13) * 0x1p112f) | (special & 0x7f800000u));
 }
 
 uint16_t twi_f32_to_f16(float value)

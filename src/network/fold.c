@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 /* A dense layer made of a diagonal holds n * n weights: past this a stranger's file could ask for
  * anything. */
@@ -55,17 +56,20 @@ static tw_status affine_of(tw_ctx *ctx, const twi_node *norm, twi_arena *arena, 
     return TW_OK;
 }
 
-/* A new zeroed float32 tensor of like's dimensions, called "norm's name/like's name", in weights.
- */
-static tw_status new_tensor(tw_ctx *ctx, twi_tensors *weights, const twi_node *norm,
+/* A new float32 tensor of like's dimensions, called "norm's name/like's name", in to's weights. Its
+ * memory is to's arena rather than the list's own, which would be cleared first: a pass over
+ * megabytes for nothing. */
+static tw_status new_tensor(tw_ctx *ctx, twi_network *to, const twi_node *norm,
                             const twi_tensor *like, float **data, const twi_tensor **out)
 {
     char *name;
-    void *fresh;
+    float *fresh;
+    twi_tensors *weights = &to->weights;
     assert(weights->n < weights->capacity); /* nodes point into the list: it must not move */
-    tw_status st = twi_asprintf(ctx, &name, "%s/%s", norm->name, like->name);
+    tw_status st = twi_arena_take(ctx, &to->memory, like->count, &fresh);
     if (st != TW_OK) return st;
-    st = twi_tensors_add(ctx, weights, name, TWI_F32, like->rank, like->dims, NULL, &fresh);
+    if ((st = twi_asprintf(ctx, &name, "%s/%s", norm->name, like->name)) != TW_OK) return st;
+    st = twi_tensors_add(ctx, weights, name, TWI_F32, like->rank, like->dims, fresh, NULL);
     twi_free(name);
     if (st != TW_OK) return st;
     *data = fresh;
@@ -73,11 +77,24 @@ static tw_status new_tensor(tw_ctx *ctx, twi_tensors *weights, const twi_node *n
     return TW_OK;
 }
 
-tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_tensors *weights)
+/* dst [count] = factor * the count values of t from first on. */
+static tw_status scaled(tw_ctx *ctx, const twi_tensor *t, size_t first, double factor, size_t count,
+                        float *dst)
+{
+    twi_tensor part = *t;
+    part.count = count;
+    part.data = (const char *)t->data + first * twi_dtype_size(t->dtype);
+    const tw_status st = twi_tensor_floats(ctx, &part, dst);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < count; i++) dst[i] = (float)((double)dst[i] * factor);
+    return TW_OK;
+}
+
+tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_network *to)
 {
     const twi_tensor *old_weight = node->params[TWI_PARAM_WEIGHT], *weight, *bias;
     const size_t channels = old_weight->dims[0], each = old_weight->count / channels;
-    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {channels}};
+    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {channels}, .count = channels};
     twi_tensor weight_like = *old_weight;
     weight_like.name = "weight";
     twi_arena arena = {0};
@@ -91,16 +108,16 @@ tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_t
                       norm->name, channels, y.n);
         goto done;
     }
-    if ((st = new_tensor(ctx, weights, norm, &weight_like, &w, &weight)) != TW_OK) goto done;
-    if ((st = new_tensor(ctx, weights, norm, &bias_like, &b, &bias)) != TW_OK) goto done;
+    if ((st = new_tensor(ctx, to, norm, &weight_like, &w, &weight)) != TW_OK) goto done;
+    if ((st = new_tensor(ctx, to, norm, &bias_like, &b, &bias)) != TW_OK) goto done;
     if ((st = twi_arena_take(ctx, &arena, channels, &old_bias)) != TW_OK) goto done;
     st = param_doubles(ctx, node->params[TWI_PARAM_BIAS], channels, 0.0, old_bias);
     if (st != TW_OK) goto done;
-    if ((st = twi_tensor_floats(ctx, old_weight, w)) != TW_OK) goto done;
-    for (size_t c = 0; c < channels; c++) {
-        for (size_t i = 0; i < each; i++) w[c * each + i] = (float)(w[c * each + i] * y.a[c]);
+    for (size_t c = 0; c < channels && st == TW_OK; c++) {
+        st = scaled(ctx, old_weight, c * each, y.a[c], each, w + c * each);
         b[c] = (float)(old_bias[c] * y.a[c] + y.b[c]);
     }
+    if (st != TW_OK) goto done;
     node->params[TWI_PARAM_WEIGHT] = weight;
     node->params[TWI_PARAM_BIAS] = bias;
 done:
@@ -108,13 +125,13 @@ done:
     return st;
 }
 
-tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_tensors *weights)
+tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_network *to)
 {
     const size_t n = norm->params[TWI_PARAM_MEAN]->count;
-    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {n}};
+    const twi_tensor bias_like = {.name = "bias", .rank = 1, .dims = {n}, .count = n};
     const twi_tensor weight_like =
-        rank == 3 ? (twi_tensor){.name = "weight", .rank = 4, .dims = {n, 1, 1, 1}}
-                  : (twi_tensor){.name = "weight", .rank = 2, .dims = {n, n}};
+        rank == 3 ? (twi_tensor){.name = "weight", .rank = 4, .dims = {n, 1, 1, 1}, .count = n}
+                  : (twi_tensor){.name = "weight", .rank = 2, .dims = {n, n}, .count = n * n};
     twi_node node = {.op = rank == 3 ? TWI_OP_CONV : TWI_OP_DENSE,
                      .name = norm->name,
                      .n_inputs = norm->n_inputs,
@@ -132,10 +149,11 @@ tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_tensors *
                         norm->name, n, MAX_DIAGONAL);
     tw_status st = affine_of(ctx, norm, &arena, &y);
     if (st != TW_OK) goto done;
-    st = new_tensor(ctx, weights, norm, &weight_like, &w, &node.params[TWI_PARAM_WEIGHT]);
+    st = new_tensor(ctx, to, norm, &weight_like, &w, &node.params[TWI_PARAM_WEIGHT]);
     if (st != TW_OK) goto done;
-    st = new_tensor(ctx, weights, norm, &bias_like, &b, &node.params[TWI_PARAM_BIAS]);
+    st = new_tensor(ctx, to, norm, &bias_like, &b, &node.params[TWI_PARAM_BIAS]);
     if (st != TW_OK) goto done;
+    memset(w, 0, weight_like.count * sizeof *w);
     for (size_t c = 0; c < n; c++) {
         w[rank == 3 ? c : c * n + c] = (float)y.a[c];
         b[c] = (float)y.b[c];

@@ -67,10 +67,10 @@ static tw_status fold_norms(tw_ctx *ctx, plan *p)
         if (!it->alive || it->node.op != TWI_OP_BATCH_NORM) continue;
         const uint32_t source = holder(p, it->node.inputs[0]);
         if (!has_weights(&p->items[source]) || p->items[source].uses != 1) {
-            st = twi_fold_alone(ctx, &it->node, p->ranks[i], weights);
+            st = twi_fold_alone(ctx, &it->node, p->ranks[i], p->to);
             continue;
         }
-        st = twi_fold_into(ctx, &it->node, &p->items[source].node, weights);
+        st = twi_fold_into(ctx, &it->node, &p->items[source].node, p->to);
         merge(p, i, source);
     }
     return st;

@@ -50,13 +50,13 @@ void twi_network_ranks(const twi_network *network, size_t *ranks);
 tw_status twi_network_append(tw_ctx *ctx, twi_network *network, const twi_node *proto,
                              uint32_t *id);
 
-/* Batch norm in front of nothing but itself: y = a x + b for each channel, folded into the weights
- * it follows. Rewrites node->params (convolution or dense) to new float32 tensors in weights, which
- * must have room for two more without moving. */
-tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_tensors *weights);
+/* Batch norm, y = a x + b for each channel, folded into the weights it follows: rewrites
+ * node->params (convolution or dense) to new float32 tensors of to, whose list must have room for
+ * two more without moving. */
+tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_network *to);
 
 /* The same y = a x + b as a node of its own: a 1 x 1 depthwise convolution (rank 3) or a diagonal
  * dense (rank 1). */
-tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_tensors *weights);
+tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_network *to);
 
 #endif
