@@ -56,19 +56,19 @@ typedef struct run {
     void *user;
     slot *slots; /* [n_slots] */
     size_t n_slots;
-    /* [n_slots, features] for each precision being computed, else NULL. Changed only while no slot
-     * is with a worker. */
+    /* [n_slots, features] for each precision this run may compute, else NULL. */
     float *rows[TWI_PRECISIONS];
-    worker *workers; /* [n_workers] */
+    tw_precision active; /* being computed; changes only while no slot is with a worker */
+    worker *workers;     /* [n_workers] */
     size_t n_workers, n_started;
     size_t threads;                     /* each worker's share of the budget */
     size_t n_rows, n_failed, delivered; /* the conductor's alone */
+    bool ended;                         /* the source has no more; the conductor's alone */
 
     pthread_mutex_t lock; /* guards all below, and slot.done */
     pthread_cond_t work;  /* something to take, or a reason to leave */
     pthread_cond_t news;  /* something is done, or a worker failed */
     size_t fed, taken;
-    bool ended;    /* the source has no more */
     bool compiled; /* programs are there */
     bool stop;
     tw_status failure;    /* a worker's, not a picture's */
@@ -87,12 +87,16 @@ static float *row_of(run *r, tw_precision precision, size_t i)
 
 /* ---- workers ------------------------------------------------------------------------------- */
 
-/* The next picture, or false: nothing there now (wait false), or nothing will come any more. */
+/* The next picture not done (a second look passes over those), or false: nothing there now (wait
+ * false), or time to leave. */
 static bool take(run *r, bool wait, size_t *i)
 {
     pthread_mutex_lock(&r->lock);
-    while (wait && !r->stop && !r->ended && r->taken == r->fed)
+    for (;;) {
+        while (r->taken < r->fed && slot_of(r, r->taken)->done) r->taken++;
+        if (!wait || r->stop || r->taken < r->fed) break;
         pthread_cond_wait(&r->work, &r->lock);
+    }
     const bool got = !r->stop && r->taken < r->fed;
     if (got) *i = r->taken++;
     pthread_mutex_unlock(&r->lock);
@@ -159,20 +163,17 @@ static tw_status compute(worker *w)
     run *r = w->run;
     const twi_extractor *ex = r->extractor;
     twi_stream *stream = w->stream;
-    for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
-        if (!r->rows[p]) continue;
-        const double start = twi_seconds();
-        const size_t form = twi_form(p, r->threads > 1);
-        tw_status st = twi_stream_workspace(w->ctx, ex, form, stream);
-        if (st != TW_OK) return st;
+    const size_t form = twi_form(r->active, r->threads > 1);
+    const double start = twi_seconds();
+    tw_status st = twi_stream_workspace(w->ctx, ex, form, stream);
+    if (st == TW_OK)
         st = twi_program_run(w->ctx, ex->programs[form], stream->workspaces[form], stream->inputs,
                              w->n, stream->outputs);
-        if (st != TW_OK) return st;
-        for (size_t k = 0; k < w->n; k++)
-            memcpy(row_of(r, p, w->batch[k]), stream->outputs + k * ex->features,
-                   ex->features * sizeof(float));
-        w->seconds_network += twi_seconds() - start;
-    }
+    if (st != TW_OK) return st;
+    for (size_t k = 0; k < w->n; k++)
+        memcpy(row_of(r, r->active, w->batch[k]), stream->outputs + k * ex->features,
+               ex->features * sizeof(float));
+    w->seconds_network += twi_seconds() - start;
     return TW_OK;
 }
 
@@ -195,11 +196,13 @@ static bool source_next(const run *r, size_t i, twi_encoded *out)
 {
     const twi_source *source = r->source;
     *out = (twi_encoded){.is_file = source->path != NULL};
-    if (source->path)
+    if (source->path) {
         out->name = source->path(source->user, i);
-    else if (source->bytes(source->user, i, &out->bytes, &out->name) && !out->name)
-        out->name = "picture";
-    return out->name != NULL;
+        return out->name != NULL;
+    }
+    const bool more = source->bytes(source->user, i, &out->bytes, &out->name);
+    if (!out->name) out->name = "picture";
+    return more;
 }
 
 /* Feeds n more pictures, or what the source still has. The source is asked without the lock: it may
@@ -208,28 +211,20 @@ static void feed(run *r, size_t n)
 {
     for (; n > 0 && !r->ended; n--) {
         slot *s = slot_of(r, r->fed);
-        twi_encoded next;
-        const bool got = source_next(r, r->fed, &next);
-        *s = (slot){.encoded = next};
+        *s = (slot){0};
+        r->ended = !source_next(r, r->fed, &s->encoded);
+        if (r->ended) return;
         pthread_mutex_lock(&r->lock);
-        if (got) {
-            r->fed++;
-            pthread_cond_signal(&r->work);
-        } else {
-            r->ended = true;
-            pthread_cond_broadcast(&r->work);
-        }
+        r->fed++;
+        pthread_cond_signal(&r->work);
         pthread_mutex_unlock(&r->lock);
     }
 }
 
 static tw_status compile(run *r)
 {
-    for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++) {
-        if (!r->rows[p]) continue;
-        const tw_status st = twi_extractor_compile(r->ctx, r->extractor, p, r->threads);
-        if (st != TW_OK) return st;
-    }
+    const tw_status st = twi_extractor_compile(r->ctx, r->extractor, r->active, r->threads);
+    if (st != TW_OK) return st;
     pthread_mutex_lock(&r->lock);
     r->compiled = true;
     pthread_cond_broadcast(&r->work);
@@ -339,7 +334,34 @@ static size_t readable_held(run *r)
     return n;
 }
 
-/* Every held picture is done: chooses, says so, and lets go of the precision not chosen. */
+/* From here on precision is what is computed. No slot may be with a worker. */
+static void activate(run *r, tw_precision precision)
+{
+    pthread_mutex_lock(&r->lock);
+    r->active = precision;
+    r->compiled = false; /* the next wait sees to it */
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void let_go(run *r, tw_precision precision)
+{
+    twi_extractor_drop(r->extractor, twi_form(precision, false));
+    twi_extractor_drop(r->extractor, twi_form(precision, true));
+}
+
+/* Hands the held readable pictures out once more, to be computed in precision. */
+static void look_again(run *r, tw_precision precision)
+{
+    activate(r, precision);
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = r->delivered; i < r->fed; i++)
+        slot_of(r, i)->done = slot_of(r, i)->status != TW_OK;
+    r->taken = r->delivered;
+    pthread_cond_broadcast(&r->work);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Every held picture is done in both precisions: chooses and says so. */
 static void choose(run *r)
 {
     twi_extractor *ex = r->extractor;
@@ -351,12 +373,14 @@ static void choose(run *r)
         if (!(c >= least)) least = c;
     }
     const bool bf16 = least >= auto_cosine;
-    const tw_precision other = bf16 ? TW_PRECISION_F32 : TW_PRECISION_BF16;
     ex->precision = bf16 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+    if (!bf16) {
+        let_go(r, TW_PRECISION_BF16);
+        activate(r, TW_PRECISION_F32);
+    }
+    const tw_precision other = bf16 ? TW_PRECISION_F32 : TW_PRECISION_BF16;
     twi_free(r->rows[other]);
     r->rows[other] = NULL;
-    twi_extractor_drop(ex, twi_form(other, false));
-    twi_extractor_drop(ex, twi_form(other, true));
     twi_text number = {0};
     twi_text_double(&number, least);
     twi_log(r->ctx, TW_LOG_INFO,
@@ -366,14 +390,16 @@ static void choose(run *r)
     twi_text_free(&number);
 }
 
-/* Computes the first readable pictures in both precisions, holding their rows back until one is
- * chosen. What is looked at depends only on the pictures, never on timing. Leaves precision at AUTO
- * when none is readable. */
+/* Computes the first readable pictures in f32 and then again in bf16, holding their rows back until
+ * one is chosen. One after the other, decoding twice, so that there is only ever one set of weights
+ * in memory. What is looked at depends only on the pictures, never on timing. Leaves precision at
+ * AUTO when none is readable. */
 static tw_status calibrate(run *r)
 {
     tw_status st = TW_OK;
+    size_t n;
     while (!r->ended) {
-        size_t n, room = CALIBRATION_WINDOW - (r->fed - r->delivered);
+        size_t room = CALIBRATION_WINDOW - (r->fed - r->delivered);
         const size_t readable = readable_held(r);
         if (room > CALIBRATION_PICTURES - readable) room = CALIBRATION_PICTURES - readable;
         if (room == 0) break;
@@ -383,6 +409,9 @@ static tw_status calibrate(run *r)
             if ((st = deliver(r)) != TW_OK) return st;
     }
     if (r->delivered == r->fed) return TW_OK;
+    let_go(r, TW_PRECISION_F32);
+    look_again(r, TW_PRECISION_BF16);
+    if ((st = wait_ready(r, r->fed - r->delivered, &n)) != TW_OK) return st;
     choose(r);
     while (r->delivered < r->fed)
         if ((st = deliver(r)) != TW_OK) return st;
@@ -486,11 +515,13 @@ tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_sou
     run r = {.ctx = ctx, .extractor = extractor, .source = source, .row = row, .user = user};
     twi_extract_stats counted = {0};
     divide_budget(&r);
+    const bool trial = extractor->precision == TW_PRECISION_AUTO;
+    r.active = trial ? TW_PRECISION_F32 : extractor->precision;
     locks_init(&r);
     tw_status st = memory_take(&r);
     if (st != TW_OK) goto done;
     if ((st = workers_start(&r)) != TW_OK) goto done;
-    if (extractor->precision == TW_PRECISION_AUTO && (st = calibrate(&r)) != TW_OK) goto done;
+    if (trial && (st = calibrate(&r)) != TW_OK) goto done;
     st = stream_all(&r);
 done:
     workers_join(&r, &counted);
