@@ -1,5 +1,6 @@
-/* kernels.c - which build of the kernels this machine runs. */
+/* kernels.c - which build of the inner loops this machine runs. */
 #include "learn/kernels.h"
+#include "learn/columns.h"
 
 const twi_kernels *twi_kernels_best(void)
 {
@@ -8,4 +9,13 @@ const twi_kernels *twi_kernels_best(void)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &twi_kernels_avx2;
 #endif
     return &twi_kernels_plain;
+}
+
+const twi_columns *twi_columns_best(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) return &twi_columns_avx512;
+    if (__builtin_cpu_supports("avx2")) return &twi_columns_avx2;
+#endif
+    return &twi_columns_plain;
 }

@@ -20,6 +20,7 @@ typedef struct fitting {
     twi_primal primal;
     double *x, *gradient; /* [primal.length] */
     double f, gap;
+    double scale; /* what the start learned of the inverse curvature; 0: nothing */
     size_t iterations;
     twi_end end;
 } fitting;
@@ -52,6 +53,7 @@ static tw_status start_in_span(tw_ctx *ctx, fitting *fit)
     if ((st = twi_zalloc(ctx, 4 * span.cells, &x)) != TW_OK) goto done;
     if ((st = twi_span_solve(ctx, &span, &search, x, x + 2 * span.cells)) != TW_OK) goto done;
     fit->iterations = search.iterations;
+    fit->scale = search.scale;
     st = lift(ctx, fit, x, 1.0, span.bias);
 done:
     twi_free(x);
@@ -80,6 +82,7 @@ static tw_status start_coarse(tw_ctx *ctx, fitting *fit)
     coarse.goal = 1e-4;
     if ((st = twi_zalloc(ctx, 2 * coarse.length, &x)) != TW_OK) goto done;
     if ((st = twi_primal_solve(ctx, &coarse, &search, x, x + coarse.length)) != TW_OK) goto done;
+    fit->scale = search.scale;
     st = lift(ctx, fit, coarse.pass.residual, -fit->opts->C, coarse.bias);
 done:
     twi_free(x);
@@ -108,10 +111,12 @@ static tw_status finish(tw_ctx *ctx, fitting *fit)
     for (int round = 0; round < 4; round++) {
         twi_search search = {.max_iter = fit->opts->max_iter - fit->iterations,
                              .stage = "fit",
-                             .done = fit->iterations};
+                             .done = fit->iterations,
+                             .scale = fit->scale};
         tw_status st = twi_primal_solve(ctx, &fit->primal, &search, fit->x, fit->gradient);
         if (st != TW_OK) return st;
         fit->iterations += search.iterations;
+        fit->scale = search.scale;
         fit->end = search.end;
         st = twi_primal_certify(ctx, &fit->primal, fit->x, fit->gradient, &fit->f, &fit->gap);
         if (st != TW_OK) return st;

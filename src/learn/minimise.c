@@ -147,7 +147,7 @@ static void forget(state *st)
 {
     st->pairs = 0;
     st->next = 0;
-    st->gamma = 1.0;
+    st->gamma = st->search->scale > 0.0 ? st->search->scale : 1.0;
 }
 
 static tw_status iterate(tw_ctx *ctx, state *st)
@@ -165,11 +165,15 @@ static tw_status iterate(tw_ctx *ctx, state *st)
         if ((status = report(ctx, search)) != TW_OK) return status;
         find_direction(st);
         /* With no pairs nothing is known of the scale: a first step of length one. */
-        const double first = st->pairs > 0 ? 1.0 : 1.0 / sqrt(inner(st, st->g, st->g));
+        const double first =
+            st->pairs > 0 || search->scale > 0.0 ? 1.0 : 1.0 / sqrt(inner(st, st->g, st->g));
         bool found;
         if ((status = line_search(ctx, st, first, &found)) != TW_OK) return status;
         if (!found) {
-            if (st->pairs > 0) { /* rounding may have spoiled H: once more along the gradient */
+            if (st->pairs > 0 ||
+                search->scale >
+                    0.0) { /* rounding may have spoiled H: once more along the gradient */
+                search->scale = 0.0;
                 forget(st);
                 continue;
             }
@@ -204,6 +208,7 @@ tw_status twi_minimise(tw_ctx *ctx, const twi_problem *problem, twi_search *sear
     search->iterations = 0;
     search->evaluations = 0;
     status = iterate(ctx, &st);
+    search->scale = st.pairs > 0 ? st.gamma : search->scale;
     twi_free(memory);
     return status;
 }

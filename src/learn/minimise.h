@@ -24,8 +24,9 @@ typedef enum twi_end {
 
 typedef struct twi_search {
     size_t max_iter;
-    const char *stage;              /* for twi_progress(); NULL: only looks whether to stop */
-    size_t done;                    /* iterations before this search, for progress */
+    const char *stage; /* for twi_progress(); NULL: only looks whether to stop */
+    double scale;      /* in: first guess of the inverse curvature, 0: none; out: the last one */
+    size_t done;       /* iterations before this search, for progress */
     size_t iterations, evaluations; /* out */
     double f;                       /* out, at x */
     twi_end end;                    /* out */

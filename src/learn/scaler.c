@@ -1,5 +1,6 @@
 /* scaler.c - StandardScaler, to the last bit of scikit-learn 1.2.1's statistics and transform. */
 #include "learn/learn.h"
+#include "learn/columns.h"
 #include "learn/rows.h"
 #include "base/threads.h"
 
@@ -30,21 +31,11 @@ static tw_status panel_statistics(tw_ctx *ctx, void *user, size_t panel)
     const size_t from = panel * PANEL, d = s->samples->d, n = s->samples->n;
     const size_t width = d - from < PANEL ? d - from : PANEL;
     double sum[PANEL] = {0}, error[PANEL] = {0}, square[PANEL] = {0};
-    for (size_t i = 0; i < n; i++) {
-        const float *x = row(s->samples, i) + from;
-        for (size_t j = 0; j < width; j++) sum[j] += (double)x[j];
-    }
+    const twi_columns *columns = twi_columns_best();
+    for (size_t i = 0; i < n; i++) columns->add(row(s->samples, i) + from, width, sum);
     for (size_t j = 0; j < width; j++) sum[j] /= (double)n;
-    for (size_t i = 0; i < n; i++) {
-        const float *x = row(s->samples, i) + from;
-        for (size_t j = 0; j < width; j++) {
-            const double e = (double)x[j] - sum[j];
-            const double e2 =
-                e * e; /* named: a fused multiply-add would round once where numpy rounds twice */
-            error[j] += e;
-            square[j] += e2;
-        }
-    }
+    for (size_t i = 0; i < n; i++)
+        columns->moments(row(s->samples, i) + from, sum, width, error, square);
     for (size_t j = 0; j < width; j++) {
         const double correction = error[j] * error[j];
         s->scaler->mean[from + j] = sum[j];
@@ -112,12 +103,10 @@ done:
  * to float. */
 void twi_scaler_apply(const twi_scaler *scaler, const float *x, size_t n, float *out)
 {
-    const size_t d = scaler->d;
+    const twi_columns *columns = twi_columns_best();
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < d; j++) {
-            const float centred = (float)((double)x[i * d + j] - scaler->mean[j]);
-            out[i * d + j] = (float)((double)centred / scaler->scale[j]);
-        }
+        columns->transform(x + i * scaler->d, scaler->mean, scaler->scale, scaler->d,
+                           out + i * scaler->d);
 }
 
 void twi_scaler_free(twi_scaler *scaler)

@@ -1,0 +1,3 @@
+/* columns_plain.c - columns.h built for any machine. */
+#define COLUMNS twi_columns_plain
+#include "learn/columns_body.h"
