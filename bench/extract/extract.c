@@ -19,13 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 enum { LAYOUTS = 8, ROUNDS = 64 };
 
 typedef struct layout { /* of a network run without pictures */
     size_t streams, threads, batch;
     twi_program *program;
-    double rate[ROUNDS];
+    double rate[ROUNDS], cpu[ROUNDS];
 } layout;
 
 typedef struct bench {
@@ -40,7 +41,7 @@ typedef struct bench {
     twi_recipe recipe;
     char **paths;
     size_t n_paths;
-    double rate[ROUNDS], decode[ROUNDS];
+    double rate[ROUNDS], cpu[ROUNDS], decode[ROUNDS];
 } bench;
 
 static _Noreturn void die(const bench *b, const char *what)
@@ -54,6 +55,14 @@ static void *checked(void *p)
     if (p) return p;
     fputs("bench-extract: out of memory\n", stderr);
     exit(1);
+}
+
+/* Processor seconds of all threads so far: what a picture costs even when others want the cores. */
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- the network alone --------------------------------------------------------------------- */
@@ -80,7 +89,7 @@ static void *stream_run(void *user)
     return NULL;
 }
 
-static double alone(const bench *b, const layout *l)
+static void alone(const bench *b, layout *l, size_t round)
 {
     stream *streams = checked(calloc(l->streams, sizeof *streams));
     pthread_t *threads = checked(calloc(l->streams, sizeof *threads));
@@ -95,14 +104,14 @@ static double alone(const bench *b, const layout *l)
         if (twi_program_run(b->ctx, l->program, s->workspace, s->images, l->batch, s->out) != TW_OK)
             die(b, "network");
     }
-    const double start = twi_seconds();
+    const double start = twi_seconds(), cpu = cpu_seconds();
     size_t done = 0;
     for (size_t k = 0; k < l->streams; k++) {
         streams[k].until = start + b->seconds;
         if (pthread_create(&threads[k], NULL, stream_run, &streams[k]) != 0) die(b, "thread");
     }
     for (size_t k = 0; k < l->streams; k++) pthread_join(threads[k], NULL);
-    const double seconds = twi_seconds() - start;
+    const double seconds = twi_seconds() - start, busy = cpu_seconds() - cpu;
     for (size_t k = 0; k < l->streams; k++) {
         done += streams[k].done;
         twi_workspace_free(streams[k].workspace);
@@ -111,7 +120,8 @@ static double alone(const bench *b, const layout *l)
     }
     free(streams);
     free(threads);
-    return (double)done / seconds;
+    l->rate[round] = (double)done / seconds;
+    l->cpu[round] = 1e3 * busy / (double)done;
 }
 
 static void layouts_compile(bench *b)
@@ -175,8 +185,10 @@ static void extract(bench *b, twi_extractor *ex, size_t round)
 {
     const twi_source source = {.path = path_at, .user = b, .total = b->photos};
     twi_extract_stats stats;
+    const double cpu = cpu_seconds();
     if (twi_extractor_run(b->ctx, ex, &source, drop_row, NULL, &stats) != TW_OK) die(b, "extract");
     b->rate[round] = (double)(stats.rows + stats.failed) / stats.seconds_wall;
+    b->cpu[round] = 1e3 * (cpu_seconds() - cpu) / (double)b->photos;
     b->decode[round] = stats.seconds_decode / (double)b->photos * 1e3;
 }
 
@@ -246,10 +258,13 @@ static void report(const bench *b)
         for (size_t r = 0; r < b->rounds; r++) ratio[r] = b->rate[r] / l->rate[r];
         printf("alone_%zux%zux%zu %.2f\n", l->streams, l->threads, l->batch,
                median(l->rate, b->rounds));
+        printf("alone_cpu_ms_%zux%zux%zu %.3f\n", l->streams, l->threads, l->batch,
+               median(l->cpu, b->rounds));
         printf("extract_over_alone_%zux%zux%zu %.3f\n", l->streams, l->threads, l->batch,
                median(ratio, b->rounds));
     }
     printf("extract %.2f\n", median(b->rate, b->rounds));
+    printf("extract_cpu_ms %.3f\n", median(b->cpu, b->rounds));
     printf("decode_ms %.3f\n", median(b->decode, b->rounds));
     printf("peak_rss_kib %ld\n", usage.ru_maxrss);
 }
@@ -268,7 +283,7 @@ int main(int argc, char **argv)
         .recipe = b.recipe, .output = TWI_OUTPUT_AVG, .precision = b.precision, .batch = b.batch};
     if (twi_extractor_new(b.ctx, b.network, &opts, &ex) != TW_OK) die(&b, "extractor");
     for (size_t r = 0; r < b.rounds; r++) {
-        for (size_t i = 0; i < b.n_layouts; i++) b.layouts[i].rate[r] = alone(&b, &b.layouts[i]);
+        for (size_t i = 0; i < b.n_layouts; i++) alone(&b, &b.layouts[i], r);
         extract(&b, ex, r);
     }
     report(&b);

@@ -8,6 +8,7 @@
  * the arithmetic needs. --check compares the features with the f32 reference in plain C (minutes).
  */
 #include "base/rng.h"
+#include "bundle/bundle.h"
 #include "engine/engine.h"
 
 #include <math.h>
@@ -21,9 +22,10 @@
 
 typedef struct options {
     tw_precision precision;
-    size_t batch, runs, threads;
+    size_t batch, runs, threads, side;
     double seconds;
     bool check;
+    const char *backbone; /* NULL: VGG16 */
 } options;
 
 /* Simonyan & Zisserman (2015), table 1, column D; 0 is a pool. */
@@ -98,19 +100,48 @@ static tw_status make_vgg16(tw_ctx *ctx, twi_network **out)
     return st;
 }
 
-/* Multiplications and additions of one picture by the definition of convolution. */
-static double direct_operations(void)
+/* The network in a backbone file. Its weights stay in the bundle, which must outlive it. */
+static tw_status read_backbone(tw_ctx *ctx, const char *path, twi_bundle **bundle,
+                               twi_network **out)
 {
-    double operations = 0.0, side = SIDE, in = 3;
-    for (size_t i = 0; i < TWI_LEN(vgg16); i++) {
-        if (vgg16[i] == 0) {
-            side /= 2;
-            continue;
-        }
-        operations += 2.0 * 9.0 * in * (double)vgg16[i] * side * side;
-        in = (double)vgg16[i];
+    twi_tensors weights = {0};
+    tw_status st = twi_bundle_open(ctx, path, "backbone", bundle);
+    if (st != TW_OK) return st;
+    const twi_tensors *stored = twi_bundle_tensors(*bundle);
+    for (size_t i = 0; i < stored->n && st == TW_OK; i++) {
+        const twi_tensor *t = &stored->items[i];
+        st = twi_tensors_add(ctx, &weights, t->name, t->dtype, t->rank, t->dims, t->data, NULL);
     }
-    return operations;
+    if (st == TW_OK)
+        st = twi_network_from_json(ctx, path, twi_json_get(twi_bundle_document(*bundle), "graph"),
+                                   &weights, out);
+    twi_tensors_free(&weights);
+    return st;
+}
+
+/* Multiplications and additions of one picture by the definition of convolution, and the bytes of
+ * weights and feature maps if each were read and written once. */
+typedef struct work {
+    double operations, weights, values;
+} work;
+
+static tw_status count_work(tw_ctx *ctx, const twi_network *net, const options *o, work *out)
+{
+    twi_shape *shapes;
+    tw_status st = twi_alloc(ctx, net->n, &shapes);
+    if (st == TW_OK) st = twi_network_shapes(ctx, net, o->side, o->side, shapes);
+    *out = (work){0};
+    for (size_t i = 0; i < net->n && st == TW_OK; i++) {
+        const double places =
+            shapes[i].rank == 3 ? (double)(shapes[i].dims[1] * shapes[i].dims[2]) : 1.0;
+        out->values += 2.0 * (double)shapes[i].dims[0] * places;
+        if (!net->nodes[i].params[TWI_PARAM_WEIGHT]) continue;
+        const double weights = (double)net->nodes[i].params[TWI_PARAM_WEIGHT]->count;
+        out->weights += weights;
+        out->operations += 2.0 * weights * places;
+    }
+    twi_free(shapes);
+    return st;
 }
 
 static int ascending(const void *a, const void *b)
@@ -119,7 +150,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* pictures [batch, SIDE, SIDE, 3], bytes around zero as Keras' VGG preprocessing leaves them. */
+/* pictures [batch, side, side, 3], bytes around zero as Keras' VGG preprocessing leaves them. */
 static void draw_pictures(float *pictures, size_t count)
 {
     twi_rng rng;
@@ -130,8 +161,8 @@ static void draw_pictures(float *pictures, size_t count)
     }
 }
 
-static tw_status measure(tw_ctx *ctx, const options *o, const twi_program *program, float *pictures,
-                         float *features)
+static tw_status measure(tw_ctx *ctx, const options *o, const work *w, const twi_program *program,
+                         float *pictures, float *features)
 {
     twi_workspace *workspace;
     double rates[MOST_RUNS];
@@ -155,17 +186,21 @@ static tw_status measure(tw_ctx *ctx, const options *o, const twi_program *progr
     twi_workspace_free(workspace);
     if (st != TW_OK) return st;
     qsort(rates, o->runs, sizeof *rates, ascending);
-    const double median = rates[o->runs / 2];
-    printf("median %.3f pictures/s; %.1f GFLOP a picture by definition, so %.0f GFLOP/s on %s\n",
-           median, direct_operations() / 1e9, median * direct_operations() / 1e9, twi_engine_isa());
+    const double median = rates[o->runs / 2], size = o->precision == TW_PRECISION_BF16 ? 2.0 : 4.0;
+    printf(
+        "median %.3f pictures/s on %s: %.0f GFLOP/s by definition (%.2f GFLOP a picture), %.1f MB "
+        "a picture and %.1f MB of weights a batch, so %.1f GB/s at least\n",
+        median, twi_engine_isa(), median * w->operations / 1e9, w->operations / 1e9,
+        w->values * size / 1e6, w->weights * size / 1e6,
+        median * size * (w->values + w->weights / (double)o->batch) / 1e9);
     return TW_OK;
 }
 
 /* How far features [d] of the first picture are from plain C's. */
-static tw_status compare(tw_ctx *ctx, const twi_network *net, const float *pictures,
-                         const float *features)
+static tw_status compare(tw_ctx *ctx, const options *o, const twi_network *net,
+                         const float *pictures, const float *features)
 {
-    const twi_engine_opts opts = {TW_PRECISION_F32, 1, SIDE, SIDE, 1, true};
+    const twi_engine_opts opts = {TW_PRECISION_F32, 1, o->side, o->side, 1, true};
     twi_program *program = NULL;
     twi_workspace *workspace = NULL;
     float *want = NULL;
@@ -192,30 +227,35 @@ static tw_status compare(tw_ctx *ctx, const twi_network *net, const float *pictu
 
 static tw_status bench(tw_ctx *ctx, const options *o)
 {
+    twi_bundle *bundle = NULL;
     twi_network *net = NULL, *frozen = NULL;
     twi_program *program = NULL;
     float *pictures = NULL, *features = NULL;
-    const twi_engine_opts opts = {o->precision, o->batch, SIDE, SIDE, o->threads, false};
-    const size_t count = o->batch * SIDE * SIDE * 3;
+    const twi_engine_opts opts = {o->precision, o->batch, o->side, o->side, o->threads, false};
+    const size_t count = o->batch * o->side * o->side * 3;
     const double start = twi_seconds();
-    tw_status st = make_vgg16(ctx, &net);
+    work w;
+    tw_status st =
+        o->backbone ? read_backbone(ctx, o->backbone, &bundle, &net) : make_vgg16(ctx, &net);
+    if (st == TW_OK) st = count_work(ctx, net, o, &w);
     if (st == TW_OK) st = twi_network_for_inference(ctx, net, TWI_OUTPUT_FLAT, true, &frozen);
     const double drawn = twi_seconds();
     if (st == TW_OK) st = twi_program_new(ctx, frozen, &opts, NULL, &program);
     if (st == TW_OK)
-        printf("drawn in %.2f s, compiled in %.2f s\n", drawn - start, twi_seconds() - drawn);
+        printf("read in %.2f s, compiled in %.2f s\n", drawn - start, twi_seconds() - drawn);
     if (st == TW_OK) st = twi_alloc(ctx, count, &pictures);
     if (st == TW_OK) st = twi_alloc(ctx, o->batch * twi_program_output_count(program), &features);
     if (st == TW_OK) {
         draw_pictures(pictures, count);
-        st = measure(ctx, o, program, pictures, features);
+        st = measure(ctx, o, &w, program, pictures, features);
     }
-    if (st == TW_OK && o->check) st = compare(ctx, frozen, pictures, features);
+    if (st == TW_OK && o->check) st = compare(ctx, o, frozen, pictures, features);
     twi_free(pictures);
     twi_free(features);
     twi_program_free(program);
     twi_network_free(frozen);
     twi_network_free(net);
+    twi_bundle_free(bundle);
     return st;
 }
 
@@ -227,6 +267,10 @@ static bool parse(int argc, char **argv, options *o)
             o->check = true;
             continue;
         }
+        if (argv[i][0] != '-') {
+            o->backbone = argv[i];
+            continue;
+        }
         if (strcmp(argv[i], "--precision") == 0)
             o->precision = strcmp(value, "bf16") == 0 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
         else if (strcmp(argv[i], "--batch") == 0)
@@ -235,27 +279,29 @@ static bool parse(int argc, char **argv, options *o)
             o->runs = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--threads") == 0)
             o->threads = strtoul(value, NULL, 10);
+        else if (strcmp(argv[i], "--side") == 0)
+            o->side = strtoul(value, NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             o->seconds = strtod(value, NULL);
         else
             return false;
         i++;
     }
-    return o->batch > 0 && o->runs > 0 && o->runs <= MOST_RUNS;
+    return o->batch > 0 && o->side > 0 && o->runs > 0 && o->runs <= MOST_RUNS;
 }
 
 int main(int argc, char **argv)
 {
     tw_ctx *ctx;
     if (tw_ctx_new(&ctx) != TW_OK) return 5;
-    options o = {TW_PRECISION_F32, 8, 5, twi_threads(ctx), 1.0, false};
+    options o = {TW_PRECISION_F32, 8, 5, twi_threads(ctx), 224, 1.0, false, NULL};
     tw_status st = TW_ERR_ARG;
     if (parse(argc, argv, &o))
         st = bench(ctx, &o);
     else
         fprintf(stderr,
                 "usage: network-bench [--precision f32|bf16] [--batch N] [--runs N] [--seconds S] "
-                "[--threads N] [--check]\n");
+                "[--threads N] [--side PIXELS] [--check] [BACKBONE.tw]\n");
     if (st != TW_OK) fprintf(stderr, "network-bench: %s\n", tw_last_error(ctx));
     tw_ctx_free(ctx);
     return st == TW_OK ? 0 : 2;

@@ -224,7 +224,10 @@ static void ring_fill(const twi_picture *in, const twi_taps *taps, size_t end, s
             src[r] = samples + y * row_bytes;
             dst[r] = ring->samples + y % ring->n * ring->stride;
         }
-        k->rows(src, in->width, in->channels, taps, dst);
+        /* the lowest row has the least behind it */
+        const size_t readable =
+            (size_t)(samples + in->height * row_bytes - src[TWI_RESAMPLE_ROWS - 1]);
+        k->rows(src, readable, in->channels, taps, dst);
         ring->next += TWI_RESAMPLE_ROWS;
     }
 }

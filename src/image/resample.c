@@ -22,10 +22,10 @@ static inline void row_ref(const uint8_t *src, unsigned channels, const twi_taps
     }
 }
 
-static void rows_ref(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t in_width,
+static void rows_ref(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t readable,
                      unsigned channels, const twi_taps *taps, uint8_t *const dst[TWI_RESAMPLE_ROWS])
 {
-    (void)in_width;
+    (void)readable;
     for (size_t r = 0; r < TWI_RESAMPLE_ROWS; r++) switch (channels) {
         case 1:
             row_ref(src[r], 1, taps, dst[r]);

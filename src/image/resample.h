@@ -44,9 +44,10 @@ typedef struct twi_taps {
 #define TWI_RESAMPLE_SLACK 32
 
 typedef struct twi_resample_kernels {
-    /* Resamples TWI_RESAMPLE_ROWS rows along x: src[r] [in_width, channels] -> dst[r] [taps->n,
-     * channels]. */
-    void (*rows)(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t in_width, unsigned channels,
+    /* Resamples TWI_RESAMPLE_ROWS rows along x: src[r] [in width, channels] -> dst[r]
+     * [taps->n, channels]. From each src[r] on, readable bytes may be read: a row and what follows
+     * it in memory. */
+    void (*rows)(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t readable, unsigned channels,
                  const twi_taps *taps, uint8_t *const dst[TWI_RESAMPLE_ROWS]);
     /* Samples [from, to) of output row i: dst[x] = clip(sum over j of weights[j] * src[j][x]). */
     void (*column)(const uint8_t *const *src, const twi_taps *taps, size_t i, size_t from,

@@ -69,19 +69,19 @@ AVX2 static inline void pixel_rgb(const uint8_t *const src[TWI_RESAMPLE_ROWS], c
     for (int r = 0; r < TWI_RESAMPLE_ROWS; r++) memcpy(dst[r] + i * 3, &four[r], 4);
 }
 
-AVX2 static void rows_avx2(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t in_width,
+AVX2 static void rows_avx2(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t readable,
                            unsigned channels, const twi_taps *taps,
                            uint8_t *const dst[TWI_RESAMPLE_ROWS])
 {
     size_t safe = taps->n;
 
     if (channels != 3 || taps->stride > TWI_SPLIT_TAPS) {
-        twi_resample_ref.rows(src, in_width, channels, taps, dst);
+        twi_resample_ref.rows(src, readable, channels, taps, dst);
         return;
     }
-    /* The last outputs' 16-byte loads would read past the row; first only grows, so this finds them
-     * all. */
-    while (safe > 0 && (taps->first[safe - 1] + taps->stride) * 3 + 4 > in_width * 3) safe--;
+    /* The last outputs' 16-byte loads would read too far; first only grows, so this finds them all.
+     */
+    while (safe > 0 && (taps->first[safe - 1] + taps->stride) * 3 + 4 > readable) safe--;
     for (size_t i = 0; i < safe; i++) pixel_rgb(src, taps, i, dst);
     if (safe < taps->n) {
         const twi_taps tail = {.n = taps->n - safe,
@@ -91,7 +91,7 @@ AVX2 static void rows_avx2(const uint8_t *const src[TWI_RESAMPLE_ROWS], size_t i
                                .weights = taps->weights + safe * taps->stride};
         uint8_t *const at[TWI_RESAMPLE_ROWS] = {dst[0] + safe * 3, dst[1] + safe * 3,
                                                 dst[2] + safe * 3, dst[3] + safe * 3};
-        twi_resample_ref.rows(src, in_width, channels, &tail, at);
+        twi_resample_ref.rows(src, readable, channels, &tail, at);
     }
 }
 

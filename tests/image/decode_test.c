@@ -179,6 +179,36 @@ static void test_pixel_cap(void **state)
     }
 }
 
+/* A progressive JPEG whose last scan comes again and again: each walk over the picture costs time.
+ */
+static void test_scan_bomb(void **state)
+{
+    (void)state;
+    twi_picture picture = {0};
+    golden g;
+
+    for (golden_open(&g, "decode.pack"); golden_next(&g);) {
+        if (strcmp(g.name, "jpeg-progressive") != 0 || g.integers[0] != TWI_DECODE_RGB) continue;
+        size_t scan = 0;
+        for (size_t i = 0; i + 1 < g.first_size; i++)
+            if (g.first[i] == 0xff && g.first[i + 1] == 0xda) scan = i;
+        const size_t size = g.first_size - 2 - scan; /* without the end-of-image marker */
+        for (size_t repeats = 10; repeats <= 200; repeats += 190) {
+            unsigned char *const bomb = malloc(g.first_size + repeats * size);
+            memcpy(bomb, g.first, g.first_size - 2);
+            for (size_t r = 0; r < repeats; r++)
+                memcpy(bomb + scan + (r + 1) * size, g.first + scan, size);
+            memcpy(bomb + scan + (repeats + 1) * size, "\xff\xd9", 2);
+            const tw_status st =
+                decode(bomb, g.first_size + repeats * size, TWI_DECODE_RGB, &picture);
+            assert_int_equal(st, repeats == 10 ? TW_OK : TW_ERR_FORMAT);
+            if (st != TW_OK) assert_non_null(strstr(tw_last_error(ctx), "scans"));
+            free(bomb);
+        }
+    }
+    twi_picture_free(&picture);
+}
+
 /* ---- EXIF ------------------------------------------------------------------------------------ */
 
 /* An EXIF block with one entry for the orientation. */
@@ -272,8 +302,8 @@ int main(void)
         cmocka_unit_test(test_goldens),       cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_flipped_bytes), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_format_names),  cmocka_unit_test(test_pixel_cap),
-        cmocka_unit_test(test_exif_types),    cmocka_unit_test(test_xmp),
-        cmocka_unit_test(test_orientations),
+        cmocka_unit_test(test_scan_bomb),     cmocka_unit_test(test_exif_types),
+        cmocka_unit_test(test_xmp),           cmocka_unit_test(test_orientations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -223,7 +223,6 @@ def check_skimage(tool, folder, cases, paths):
             row.same += 1
         else:
             row.bad.append("%s %s -> %d x %d: %g" % (path, array.shape, width, height, difference))
-    row.note("random and photos", "")
     print("    worst difference from scikit-image: %.2g" % worst)
     return row
 

@@ -190,8 +190,8 @@ static void test_rows_kernel(void **state)
             want[r] = malloc(OUTPUTS * 4 + TWI_RESAMPLE_SLACK);
             got[r] = malloc(taps.n * channels + TWI_RESAMPLE_SLACK);
         }
-        twi_resample_ref.rows(src, width, channels, &taps, want);
-        twi_resample_avx2.rows(src, width, channels, &taps, got);
+        twi_resample_ref.rows(src, width * channels, channels, &taps, want);
+        twi_resample_avx2.rows(src, width * channels, channels, &taps, got);
         for (size_t r = 0; r < TWI_RESAMPLE_ROWS; r++) {
             assert_memory_equal(want[r], got[r], taps.n * channels);
             free((void *)src[r]), free(want[r]), free(got[r]);

@@ -3,7 +3,7 @@
 
 usage: decode_resize.py DECODE_RESIZE FOLDER [PHOTOS] [RUNS]
 
-DECODE_RESIZE is the built bench/decode-resize. PHOTOS (200) JPEGs under FOLDER, RUNS (7) rounds; each round runs every step of
+DECODE_RESIZE is the built bench/image/decode-resize. PHOTOS (200) JPEGs under FOLDER, RUNS (7) rounds; each round runs every step of
 every library once, so that a busy machine slows them alike. Files are in memory before a clock starts.
 """
 import io
