@@ -5,7 +5,6 @@
 #include "engine/team.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- compiling ----------------------------------------------------------------------------- */
 

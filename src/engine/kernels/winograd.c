@@ -3,6 +3,8 @@
 
 #include "engine/team.h"
 
+#include <string.h>
+
 /* Tiles multiplied together: enough that weights, which stream through the cache, are used often,
  * and few enough that what they are transformed into stays in a core's L2 (1 to 2 MiB) while
  * channels are few. */
@@ -62,39 +64,32 @@ size_t twi_wino_packed_bytes(const twi_wino *c)
     return TWI_WINO_POINTS * c->in_channels * c->out_channels * c->kernels->element;
 }
 
-/* G g G' for one filter g [3, 3]; rows of G are (1, s, s^2) / N(s), N(s) = product of s - t over
- * the other points t. */
-static void transform_filter(const float *g, double u[TWI_WINO_POINTS])
+/* twi_f32_to_bf16(), here for the compiler to vectorise. */
+static uint16_t rounded(float value)
 {
-    const double a = TWI_WINO_A, b = TWI_WINO_B;
-    const double points[TWI_WINO_IN - 1] = {0.0, a, -a, b, -b};
-    const double at_zero = 1.0 / (a * a * b * b), at_a = 1.0 / (2.0 * a * a * (a * a - b * b)),
-                 at_b = 1.0 / (2.0 * b * b * (b * b - a * a));
-    const double scale[TWI_WINO_IN - 1] = {at_zero, at_a, at_a, at_b, at_b};
-    double half[TWI_WINO_IN][3];
-    for (int x = 0; x < 3; x++) {
-        const double g0 = (double)g[x], g1 = (double)g[3 + x], g2 = (double)g[6 + x];
-        for (int i = 0; i < TWI_WINO_IN - 1; i++)
-            half[i][x] = scale[i] * (g0 + points[i] * (g1 + points[i] * g2));
-        half[TWI_WINO_IN - 1][x] = g2;
-    }
-    for (int i = 0; i < TWI_WINO_IN; i++) {
-        for (int j = 0; j < TWI_WINO_IN - 1; j++)
-            u[i * TWI_WINO_IN + j] =
-                scale[j] * (half[i][0] + points[j] * (half[i][1] + points[j] * half[i][2]));
-        u[i * TWI_WINO_IN + TWI_WINO_IN - 1] = half[i][2];
-    }
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return (uint16_t)((nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
 /* Groups of up to 64 output channels; in each the 36 points; in each, for float32, [in][out], for
  * bfloat16 pairs of input channels next to each other: [in / 2][out][2]. */
-static size_t packed_at(const twi_wino *c, size_t point, size_t in, size_t out)
+static void store_filters(const twi_wino *c, size_t in, size_t out,
+                          const float from[TWI_WINO_POINTS][TWI_WINO_LANES], void *u)
 {
     const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
     const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
-    const size_t start = TWI_WINO_POINTS * group * c->in_channels + point * width * c->in_channels;
-    if (c->kernels->element == sizeof(float)) return start + in * width + (out - group);
-    return start + (in / 2 * width + (out - group)) * 2 + in % 2;
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+        const size_t start = (TWI_WINO_POINTS * group + i * width) * c->in_channels;
+        if (c->kernels->element == sizeof(float)) {
+            float *to = (float *)u + start + in * width + (out - group);
+            memcpy(to, from[i], sizeof from[i]);
+        } else {
+            uint16_t *to = (uint16_t *)u + start + (in / 2 * width + (out - group)) * 2 + in % 2;
+            for (size_t l = 0; l < TWI_WINO_LANES; l++) to[2 * l] = rounded(from[i][l]);
+        }
+    }
 }
 
 typedef struct packing {
@@ -106,20 +101,14 @@ typedef struct packing {
 static void pack_share(void *user, size_t member, size_t members)
 {
     const packing *p = user;
-    const twi_wino *c = p->conv;
+    const size_t depth = p->conv->in_channels;
     size_t begin, end;
-    twi_team_share(c->out_channels, member, members, &begin, &end);
-    for (size_t out = begin; out < end; out++)
-        for (size_t in = 0; in < c->in_channels; in++) {
-            double u[TWI_WINO_POINTS];
-            transform_filter(p->weights + (out * c->in_channels + in) * 9, u);
-            for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
-                const size_t at = packed_at(c, i, in, out);
-                if (c->kernels->element == sizeof(float))
-                    ((float *)p->u)[at] = (float)u[i];
-                else
-                    ((uint16_t *)p->u)[at] = twi_f32_to_bf16((float)u[i]);
-            }
+    twi_team_share(p->conv->out_channels / TWI_WINO_LANES, member, members, &begin, &end);
+    for (size_t out = begin * TWI_WINO_LANES; out < end * TWI_WINO_LANES; out += TWI_WINO_LANES)
+        for (size_t in = 0; in < depth; in++) {
+            float u[TWI_WINO_POINTS][TWI_WINO_LANES];
+            p->conv->kernels->filters(p->weights + (out * depth + in) * 9, depth * 9, u);
+            store_filters(p->conv, in, out, (const float(*)[TWI_WINO_LANES])u, p->u);
         }
 }
 

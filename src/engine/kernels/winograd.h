@@ -39,6 +39,8 @@ typedef struct twi_wino_inside {
  */
 typedef struct twi_wino_kernels {
     size_t element;
+    /* u = G g G' for the filters g [3, 3] of 16 outputs, the next output's stride floats on. */
+    void (*filters)(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES]);
     /* n_blocks times 16 channels of a tile: src at its top left pixel, which may lie outside -> v,
      * points v_point elements apart, blocks 16 elements apart. */
     void (*input)(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,

@@ -63,6 +63,44 @@ INLINE void output_1d(const constants *c, const __m512 m[6], __m512 y[4])
     y[3] = _mm512_fmadd_ps(c->a3, q, _mm512_fmadd_ps(c->b3, s, m[5]));
 }
 
+INLINE void weight_1d(const __m512 x[3], __m512 t[6])
+{
+    const double a = TWI_WINO_A, b = TWI_WINO_B, a2 = a * a, b2 = b * b;
+    const __m512 at_zero = _mm512_set1_ps((float)(1.0 / (a2 * b2)));
+    const __m512 at_a = _mm512_set1_ps((float)(0.5 / (a2 * (a2 - b2))));
+    const __m512 at_b = _mm512_set1_ps((float)(0.5 / (b2 * (b2 - a2))));
+    const __m512 even_a = _mm512_fmadd_ps(_mm512_set1_ps((float)a2), x[2], x[0]);
+    const __m512 even_b = _mm512_fmadd_ps(_mm512_set1_ps((float)b2), x[2], x[0]);
+    const __m512 odd_a = _mm512_mul_ps(_mm512_set1_ps((float)a), x[1]);
+    const __m512 odd_b = _mm512_mul_ps(_mm512_set1_ps((float)b), x[1]);
+    t[0] = _mm512_mul_ps(at_zero, x[0]);
+    t[1] = _mm512_mul_ps(at_a, _mm512_add_ps(even_a, odd_a));
+    t[2] = _mm512_mul_ps(at_a, _mm512_sub_ps(even_a, odd_a));
+    t[3] = _mm512_mul_ps(at_b, _mm512_add_ps(even_b, odd_b));
+    t[4] = _mm512_mul_ps(at_b, _mm512_sub_ps(even_b, odd_b));
+    t[5] = x[2];
+}
+
+static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES])
+{
+    __m512 half[TWI_WINO_IN][3], t[TWI_WINO_IN]; /* [point][column] */
+    for (int x = 0; x < 3; x++) {
+        __m512 column[3];
+        for (int y = 0; y < 3; y++) {
+            float side_by_side[TWI_WINO_LANES];
+            for (size_t l = 0; l < TWI_WINO_LANES; l++)
+                side_by_side[l] = g[l * stride + (size_t)(3 * y + x)];
+            column[y] = _mm512_loadu_ps(side_by_side);
+        }
+        weight_1d(column, t);
+        for (int i = 0; i < TWI_WINO_IN; i++) half[i][x] = t[i];
+    }
+    for (int i = 0; i < TWI_WINO_IN; i++) {
+        weight_1d(half[i], t);
+        for (int j = 0; j < TWI_WINO_IN; j++) _mm512_storeu_ps(u[i * TWI_WINO_IN + j], t[j]);
+    }
+}
+
 /* whole: the tile is inside the picture, a constant too. */
 INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
                      void *v, size_t v_point, bool half, bool whole)
@@ -224,7 +262,7 @@ INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *
     {                                                                                              \
         output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
     }                                                                                              \
-    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, input_##suffix,                \
+    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, filters, input_##suffix,       \
                                                       multiply_##suffix, output_##suffix};
 
 KERNELS(f32, false)

@@ -46,6 +46,36 @@ static void output_1d(const float m[6], float y[4])
     y[3] = A3 * q + B3 * s + m[5];
 }
 
+/* t = G x; rows of G are (1, s, s^2) / N(s), N(s) the product of s - t over the other finite points
+ * t. */
+static void weight_1d(const double x[3], double t[6])
+{
+    const double a = TWI_WINO_A, b = TWI_WINO_B, a2 = a * a, b2 = b * b;
+    const double at_zero = 1.0 / (a2 * b2), at_a = 0.5 / (a2 * (a2 - b2)),
+                 at_b = 0.5 / (b2 * (b2 - a2));
+    t[0] = at_zero * x[0];
+    t[1] = at_a * (x[0] + a * x[1] + a2 * x[2]);
+    t[2] = at_a * (x[0] - a * x[1] + a2 * x[2]);
+    t[3] = at_b * (x[0] + b * x[1] + b2 * x[2]);
+    t[4] = at_b * (x[0] - b * x[1] + b2 * x[2]);
+    t[5] = x[2];
+}
+
+static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES])
+{
+    for (size_t lane = 0; lane < TWI_WINO_LANES; lane++) {
+        double half[3][TWI_WINO_IN], t[TWI_WINO_IN]; /* [column][point] */
+        for (int x = 0; x < 3; x++) {
+            const float *from = g + lane * stride + x;
+            weight_1d((double[3]){(double)from[0], (double)from[3], (double)from[6]}, half[x]);
+        }
+        for (int i = 0; i < TWI_WINO_IN; i++) {
+            weight_1d((double[3]){half[0][i], half[1][i], half[2][i]}, t);
+            for (int j = 0; j < TWI_WINO_IN; j++) u[i * TWI_WINO_IN + j][lane] = (float)t[j];
+        }
+    }
+}
+
 static void input_lane(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
                        bool half, float v[TWI_WINO_POINTS])
 {
@@ -148,7 +178,7 @@ static void output(const float *m, size_t m_point, size_t lanes16, const float *
     {                                                                                              \
         output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
     }                                                                                              \
-    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, input_##suffix,                \
+    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, filters, input_##suffix,       \
                                                       multiply_##suffix, output_##suffix};
 
 KERNELS(f32, false)

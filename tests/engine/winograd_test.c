@@ -1,0 +1,280 @@
+/* winograd_test.c - our own convolution: each kernel against plain C, and the whole against the
+ * definition, on random shapes. */
+#include "networks.h"
+
+#include "engine/kernels/winograd.h"
+#include "engine/operators.h"
+
+typedef struct trial {
+    tw_ctx *ctx;
+    twi_rng rng;
+    twi_dtype dtype;
+    const twi_wino_kernels *kernels;
+} trial;
+
+/* What this machine can run. */
+static size_t kernels_here(const twi_wino_kernels *list[2], twi_dtype dtype)
+{
+    const twi_isa least = dtype == TWI_BF16 ? TWI_ISA_AVX512_BF16 : TWI_ISA_AVX512;
+    list[0] = twi_wino_plain(dtype);
+    list[1] = twi_device_isa() >= least ? twi_wino_avx512(dtype) : NULL;
+    return list[1] ? 2 : 1;
+}
+
+static void write_element(void *data, size_t i, float value, twi_dtype dtype)
+{
+    if (dtype == TWI_BF16)
+        ((uint16_t *)data)[i] = twi_f32_to_bf16(value);
+    else
+        ((float *)data)[i] = value;
+}
+
+static float read_element(const void *data, size_t i, twi_dtype dtype)
+{
+    return dtype == TWI_BF16 ? twi_bf16_to_f32(((const uint16_t *)data)[i])
+                             : ((const float *)data)[i];
+}
+
+/* Random elements, and what they are after rounding. */
+static void *random_elements(trial *t, size_t count, float **floats)
+{
+    void *data = test_malloc(count * twi_dtype_size(t->dtype));
+    *floats = random_floats(&t->rng, count);
+    for (size_t i = 0; i < count; i++) {
+        write_element(data, i, (*floats)[i], t->dtype);
+        (*floats)[i] = read_element(data, i, t->dtype);
+    }
+    return data;
+}
+
+static double apart(const float *a, const float *b, size_t count)
+{
+    const outcome x = {.values = (float *)(uintptr_t)a, .count = count};
+    const outcome y = {.values = (float *)(uintptr_t)b, .count = count};
+    return distance(&x, &y);
+}
+
+/* ---- kernels against plain C --------------------------------------------------------------- */
+
+static void check_multiply(trial *t)
+{
+    const size_t tiles = between(&t->rng, 0, 20), lanes16 = between(&t->rng, 1, 4);
+    const size_t depth = 16 * between(&t->rng, 1, 5);
+    float *unused, *unused_too;
+    void *v = random_elements(t, tiles * depth + 1, &unused);
+    void *u = random_elements(t, depth * 16 * lanes16, &unused_too);
+    float *got = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *got);
+    float *want = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *want);
+    t->kernels->multiply(tiles, depth, lanes16, v, u, got);
+    twi_wino_plain(t->dtype)->multiply(tiles, depth, lanes16, v, u, want);
+    assert_true(apart(got, want, (tiles + 1) * TWI_WINO_GROUP) < 1e-6);
+    test_free(unused), test_free(unused_too), test_free(v), test_free(u);
+    test_free(got), test_free(want);
+}
+
+static void check_input(trial *t)
+{
+    const size_t blocks = between(&t->rng, 1, 3), point = blocks * 16 + 5;
+    const twi_wino_strides strides = {0, (ptrdiff_t)(6 * 16 * blocks), (ptrdiff_t)(16 * blocks),
+                                      16};
+    twi_wino_inside in = {(int)between(&t->rng, 0, 2), (int)between(&t->rng, 2, 6),
+                          (int)between(&t->rng, 0, 2), (int)between(&t->rng, 2, 6)};
+    if (between(&t->rng, 0, 1)) in = (twi_wino_inside){0, 6, 0, 6};
+    float *unused;
+    const size_t count = TWI_WINO_POINTS * point;
+    void *src = random_elements(t, 36 * 16 * blocks, &unused);
+    void *got = test_calloc(count, 4), *want = test_calloc(count, 4);
+    t->kernels->input(src, &strides, in, blocks, got, point);
+    twi_wino_plain(t->dtype)->input(src, &strides, in, blocks, want, point);
+    /* Fused multiply-adds may round a bfloat16 the other way: one unit in the last of 8 bits. */
+    const float step = t->dtype == TWI_BF16 ? 0x1p-7f : 1e-5f;
+    for (size_t i = 0; i < count; i++) {
+        const float a = read_element(got, i, t->dtype), b = read_element(want, i, t->dtype);
+        assert_true(fabsf(a - b) <= step * fabsf(b) + 1e-5f);
+    }
+    test_free(unused), test_free(src), test_free(got), test_free(want);
+}
+
+static void check_output(trial *t)
+{
+    const size_t lanes16 = between(&t->rng, 1, 4), point = 16 * lanes16 + 16;
+    const ptrdiff_t pixel = (ptrdiff_t)(16 * lanes16);
+    const twi_wino_strides strides = {0, 4 * pixel, pixel, 16};
+    const twi_wino_inside in = {0, (int)between(&t->rng, 1, 4), 0, (int)between(&t->rng, 1, 4)};
+    const bool relu = between(&t->rng, 0, 1), sum = between(&t->rng, 0, 1);
+    float *floats, *m = random_floats(&t->rng, TWI_WINO_POINTS * point);
+    float *bias = random_floats(&t->rng, 64);
+    const size_t count = 16 * 16 * lanes16;
+    void *got = random_elements(t, count, &floats), *want = test_malloc(count * 4);
+    memcpy(want, got, count * twi_dtype_size(t->dtype));
+    t->kernels->output(m, point, lanes16, bias, relu, sum, in, &strides, got);
+    twi_wino_plain(t->dtype)->output(m, point, lanes16, bias, relu, sum, in, &strides, want);
+    const float step = t->dtype == TWI_BF16 ? 0x1p-7f : 1e-5f;
+    for (size_t i = 0; i < count; i++) {
+        const float a = read_element(got, i, t->dtype), b = read_element(want, i, t->dtype);
+        assert_true(fabsf(a - b) <= step * fabsf(b) + 1e-5f);
+    }
+    test_free(floats), test_free(m), test_free(bias), test_free(got), test_free(want);
+}
+
+static void each_kernel(void (*check)(trial *t))
+{
+    const twi_dtype dtypes[] = {TWI_F32, TWI_BF16};
+    for (size_t d = 0; d < 2; d++) {
+        const twi_wino_kernels *list[2];
+        const size_t n = kernels_here(list, dtypes[d]);
+        for (size_t k = 0; k < n; k++)
+            for (uint32_t seed = 0; seed < 40; seed++) {
+                trial t = {.dtype = dtypes[d], .kernels = list[k]};
+                twi_rng_seed(&t.rng, seed);
+                check(&t);
+            }
+    }
+}
+
+static void test_multiply(void **state)
+{
+    (void)state;
+    each_kernel(check_multiply);
+}
+
+static void test_input(void **state)
+{
+    (void)state;
+    each_kernel(check_input);
+}
+
+static void test_output(void **state)
+{
+    (void)state;
+    each_kernel(check_output);
+}
+
+/* ---- the whole against the definition ------------------------------------------------------ */
+
+typedef struct problem {
+    twi_shape in, out;
+    size_t batch;
+    twi_node node;
+    bool blocked;
+} problem;
+
+static problem random_problem(twi_rng *rng)
+{
+    problem p = {.batch = between(rng, 1, 4), .blocked = between(rng, 0, 1)};
+    p.in = (twi_shape){3, {16 * between(rng, 1, 6), between(rng, 3, 21), between(rng, 3, 21)}};
+    p.out = (twi_shape){3, {16 * between(rng, 1, 6)}};
+    p.node = (twi_node){.op = TWI_OP_CONV, .groups = 1, .window = square_window(3, 1, 0)};
+    for (int i = 0; i < 2; i++) {
+        p.node.window.pad_begin[i] = between(rng, 0, 2);
+        p.node.window.pad_end[i] = between(rng, 0, 2);
+        p.out.dims[1 + i] =
+            p.in.dims[1 + i] + p.node.window.pad_begin[i] + p.node.window.pad_end[i] - 2;
+    }
+    return p;
+}
+
+static twi_wino_strides strides_of(const twi_shape *s, bool blocked)
+{
+    const ptrdiff_t c = (ptrdiff_t)s->dims[0], h = (ptrdiff_t)s->dims[1], w = (ptrdiff_t)s->dims[2];
+    return blocked ? (twi_wino_strides){c * h * w, 16 * w, 16, 16 * h * w}
+                   : (twi_wino_strides){c * h * w, c * w, c, 16};
+}
+
+/* Element i of a plain [n, c, h, w] array is where in the other order. */
+static size_t moved(const twi_shape *s, bool blocked, size_t i)
+{
+    const twi_wino_strides to = strides_of(s, blocked);
+    const size_t area = s->dims[1] * s->dims[2], channel = i / area % s->dims[0];
+    const size_t y = i % area / s->dims[2], x = i % s->dims[2], n = i / area / s->dims[0];
+    return (size_t)((ptrdiff_t)n * to.image + (ptrdiff_t)y * to.row + (ptrdiff_t)x * to.pixel +
+                    (ptrdiff_t)(channel / 16) * to.block) +
+           channel % 16;
+}
+
+static size_t count_of(const problem *p, const twi_shape *s)
+{
+    return p->batch * s->dims[0] * s->dims[1] * s->dims[2];
+}
+
+/* src, dst: plain order, rounded; dst holds what is summed, and then the result. */
+static void run_wino(trial *t, const problem *p, const float *src, const float *weights,
+                     const float *bias, float *dst)
+{
+    const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
+    twi_wino conv = {.kernels = t->kernels,
+                     .batch = p->batch,
+                     .in_channels = p->in.dims[0],
+                     .out_channels = p->out.dims[0],
+                     .in_size = {p->in.dims[1], p->in.dims[2]},
+                     .out_size = {p->out.dims[1], p->out.dims[2]},
+                     .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
+                     .src = strides_of(&p->in, p->blocked),
+                     .dst = strides_of(&p->out, p->blocked),
+                     .relu = p->node.fused_relu,
+                     .sum = true,
+                     .threads = between(&t->rng, 1, 3)};
+    must(t->ctx, twi_wino_plan(t->ctx, &conv));
+    void *in = test_malloc(n_src * 4), *out = test_malloc(n_dst * 4);
+    void *u = test_malloc(twi_wino_packed_bytes(&conv)), *scratch = test_malloc(conv.scratch_bytes);
+    for (size_t i = 0; i < n_src; i++)
+        write_element(in, moved(&p->in, p->blocked, i), src[i], t->dtype);
+    for (size_t i = 0; i < n_dst; i++)
+        write_element(out, moved(&p->out, p->blocked, i), dst[i], t->dtype);
+    twi_wino_pack(&conv, weights, u);
+    twi_wino_run(&conv, in, u, bias, out, scratch);
+    for (size_t i = 0; i < n_dst; i++)
+        dst[i] = read_element(out, moved(&p->out, p->blocked, i), t->dtype);
+    test_free(in), test_free(out), test_free(u), test_free(scratch);
+}
+
+static void check_whole(trial *t)
+{
+    problem p = random_problem(&t->rng);
+    p.node.fused_relu = between(&t->rng, 0, 1);
+    const size_t n_src = count_of(&p, &p.in), n_dst = count_of(&p, &p.out);
+    float *src, *sum;
+    void *rounded_src = random_elements(t, n_src, &src),
+         *rounded_sum = random_elements(t, n_dst, &sum);
+    float *weights = random_floats(&t->rng, 9 * p.in.dims[0] * p.out.dims[0]);
+    float *bias = random_floats(&t->rng, p.out.dims[0]), *want = test_malloc(n_dst * sizeof *want);
+    const float *params[TWI_PARAMS] = {weights, bias}, *in[1] = {src};
+    const twi_reference_args args = {&p.node, p.batch, &p.in, p.out, in, params, want};
+    twi_ref_conv(&args);
+    for (size_t i = 0; i < n_dst; i++) {
+        want[i] += sum[i];
+        if (p.node.fused_relu && want[i] < 0.0f) want[i] = 0.0f;
+    }
+    run_wino(t, &p, src, weights, bias, sum);
+    assert_true(apart(sum, want, n_dst) < (t->dtype == TWI_BF16 ? 1.6e-2 : 1.5e-6));
+    test_free(src), test_free(sum), test_free(rounded_src), test_free(rounded_sum);
+    test_free(weights), test_free(bias), test_free(want);
+}
+
+static void test_whole(void **state)
+{
+    (void)state;
+    const twi_dtype dtypes[] = {TWI_F32, TWI_BF16};
+    for (size_t d = 0; d < 2; d++) {
+        const twi_wino_kernels *list[2];
+        const size_t n = kernels_here(list, dtypes[d]);
+        for (uint32_t seed = 0; seed < 30; seed++) {
+            trial t = {.dtype = dtypes[d], .kernels = list[n - 1]};
+            twi_rng_seed(&t.rng, 1000 + seed);
+            assert_int_equal(tw_ctx_new(&t.ctx), TW_OK);
+            check_whole(&t);
+            tw_ctx_free(t.ctx);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_multiply),
+        cmocka_unit_test(test_input),
+        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
