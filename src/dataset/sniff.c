@@ -17,15 +17,15 @@ typedef struct magic {
     }
 
 static const magic magics[] = {
-    MAGIC(0, "\xff\xd8"),                 /* JPEG; a damaged one may end here */
-    MAGIC(0, "\x89PNG"),                  /* also one whose line ends were mangled */
-    MAGIC(8, "WEBP"),                     /* RIFF is checked below */
-    MAGIC(0, "GIF87a"),                   /* */
-    MAGIC(0, "GIF89a"),                   /* */
-    MAGIC(0, "II*\0"),                    /* TIFF, little endian; most raw formats too */
-    MAGIC(0, "MM\0*"),                    /* TIFF, big endian */
-    MAGIC(0, "II+\0"),                    /* BigTIFF */
-    MAGIC(0, "MM\0+"),                    /* */
+    MAGIC(0, "\xff\xd8"), /* JPEG; a damaged one may end here */
+    MAGIC(0, "\x89PNG"),  /* also one whose line ends were mangled */
+    MAGIC(8, "WEBP"),     /* RIFF is checked below */
+    MAGIC(0, "GIF87a"),
+    MAGIC(0, "GIF89a"),
+    MAGIC(0, "II*\0"), /* TIFF, little endian; most raw formats too */
+    MAGIC(0, "MM\0*"), /* TIFF, big endian */
+    MAGIC(0, "II+\0"), /* BigTIFF */
+    MAGIC(0, "MM\0+"),
     MAGIC(0, "\0\0\0\x0cjP  \r\n\x87\n"), /* JPEG 2000 */
     MAGIC(0, "\xff\x4f\xff\x51"),         /* JPEG 2000 codestream */
     MAGIC(0, "\0\0\0\x0cJXL \r\n\x87\n"), /* JPEG XL */
