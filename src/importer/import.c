@@ -190,7 +190,7 @@ static tw_status check_shapes(import_job *job)
 static tw_status clean_lines(tw_ctx *ctx, const char *name, const char *text, size_t size,
                              twi_text *out, size_t *lines)
 {
-    if (!twi_utf8_valid(text, size) || memchr(text, '\0', size))
+    if (size > 0 && (!twi_utf8_valid(text, size) || memchr(text, 0, size)))
         return twi_fail(ctx, TW_ERR_DATA, "%s: not UTF-8 text", name);
     *lines = 0;
     while (size > 0) {
