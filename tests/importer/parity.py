@@ -252,6 +252,30 @@ def check_sapling(program, folder, data):
         close(f"sapling {dtype} logits", run(document, tensors, x)[1], model(x), limit)
 
 
+def check_squeezenet(program, folder, data):
+    """The fixed check without photos of the data folder's README: sums that other runtimes gave."""
+    source = os.path.join(data, "weights/squeezenet1_1.safetensors")
+    if not os.path.exists(source):
+        print(f"SKIPPED: {source} is not here")
+        return
+    document, tensors = import_file(program, source, "squeezenet1_1", os.path.join(folder, "q.tw"))
+    recipe = document["recipe"]
+    y, x, c = np.meshgrid(np.arange(224), np.arange(224), [0, 1, 2], indexing="ij")
+    picture = ((7 * x + 13 * y + 31 * c + (x * y) // 16) % 256).astype(np.float32)
+    if recipe["channels"] == "bgr":
+        picture = picture[..., ::-1]
+    picture = (picture * recipe["scale"] - np.array(recipe["mean"])) / np.array(recipe["std"])
+    batch = torch.from_numpy(picture.astype(np.float32).transpose(2, 0, 1)[None].copy())
+    features, logits = run(document, tensors, batch)
+    features = features.mean((2, 3))
+    for what, values, total, top, at in (("features", features, 891.057, 75.2372, 109),
+                                         ("logits", logits, 7945.93, 31.6945, 858)):
+        close(f"squeezenet1_1 sum of {what}", values.sum(), torch.tensor(total))
+        close(f"squeezenet1_1 largest of {what}", values.max(), torch.tensor(top))
+        if values.argmax().item() != at:
+            sys.exit(f"parity: squeezenet1_1: largest of {what} at {values.argmax().item()}, not {at}")
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
@@ -266,6 +290,7 @@ def main():
         check_keras_resnet(sys.argv[1], folder, x)
         if len(sys.argv) == 3:
             check_sapling(sys.argv[1], folder, sys.argv[2])
+            check_squeezenet(sys.argv[1], folder, sys.argv[2])
     print("parity: the importer builds what PyTorch and Keras build")
 
 
