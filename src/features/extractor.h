@@ -10,11 +10,12 @@
 
 #define TWI_PRECISIONS 3 /* arrays indexed by tw_precision; AUTO is unused */
 
-/* A compiled form of the network: a precision, and narrow (one thread) or wide (several). */
+/* A compiled form of the network: a precision, and for bulk (opts.batch pictures on one thread) or
+ * for few pictures (one at a time, on any number of threads). */
 #define TWI_FORMS (2 * TWI_PRECISIONS)
-static inline size_t twi_form(tw_precision precision, bool wide)
+static inline size_t twi_form(tw_precision precision, bool few)
 {
-    return (size_t)precision + (wide ? TWI_PRECISIONS : 0);
+    return (size_t)precision + (few ? TWI_PRECISIONS : 0);
 }
 
 /* What one worker owns and keeps from run to run. Zero-initialise. */
@@ -38,9 +39,8 @@ struct twi_extractor {
     size_t n_streams;
 };
 
-/* Compiles for precision and threads (more than 1: the wide form) unless that is done. */
-tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, tw_precision precision,
-                                size_t threads);
+/* Compiles form for threads (bulk: 1) unless that is done. */
+tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, size_t form, size_t threads);
 /* Lets go of a program and of every workspace made for it. */
 void twi_extractor_drop(twi_extractor *extractor, size_t form);
 /* At least n streams. Pointers to streams taken before are invalid afterwards. */

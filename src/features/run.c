@@ -27,6 +27,7 @@
 enum { CALIBRATION_PICTURES = 16, CALIBRATION_WINDOW = 64 };
 /* Slots: enough that one slow picture at the head does not leave the other workers idle. */
 enum { SLOTS_LEAST = CALIBRATION_WINDOW, SLOTS_PER_PLACE = 4 };
+enum { FEW_PICTURES = 16 };
 static const double auto_cosine = 0.999;
 static const long tick_nanoseconds =
     100000000; /* how often a waiting conductor asks about cancelling */
@@ -45,6 +46,7 @@ typedef struct worker {
     twi_stream *stream;
     size_t *batch; /* [opts.batch] the pictures decoded into stream->inputs */
     size_t n;      /* of them */
+    size_t share;  /* the most this batch may hold */
     double seconds_decode, seconds_network;
 } worker;
 
@@ -61,6 +63,8 @@ typedef struct run {
     tw_precision active; /* being computed; changes only while no slot is with a worker */
     worker *workers;     /* [n_workers] */
     size_t n_workers, n_started;
+    bool few;                           /* pictures: see divide_budget() */
+    size_t batch;                       /* pictures a worker computes at once */
     size_t threads;                     /* each worker's share of the budget */
     size_t n_rows, n_failed, delivered; /* the conductor's alone */
     bool ended;                         /* the source has no more; the conductor's alone */
@@ -87,15 +91,21 @@ static float *row_of(run *r, tw_precision precision, size_t i)
 
 /* ---- workers ------------------------------------------------------------------------------- */
 
-/* The next picture not done (a second look passes over those), or false: nothing there now (wait
- * false), or time to leave. */
-static bool take(run *r, bool wait, size_t *i)
+/* The next picture not done (a second look passes over those), or false: nothing there now, or time
+ * to leave. The first of a batch is waited for, and says how many this worker may take: its fair
+ * share of what lies there. */
+static bool take(worker *w, size_t *i)
 {
+    run *r = w->run;
     pthread_mutex_lock(&r->lock);
     for (;;) {
         while (r->taken < r->fed && slot_of(r, r->taken)->done) r->taken++;
-        if (!wait || r->stop || r->taken < r->fed) break;
+        if (w->n > 0 || r->stop || r->taken < r->fed) break;
         pthread_cond_wait(&r->work, &r->lock);
+    }
+    if (w->n == 0) {
+        w->share = (r->fed - r->taken + r->n_workers - 1) / r->n_workers;
+        if (w->share > r->batch) w->share = r->batch;
     }
     const bool got = !r->stop && r->taken < r->fed;
     if (got) *i = r->taken++;
@@ -131,8 +141,7 @@ static bool gather(worker *w)
     run *r = w->run;
     const twi_extractor *ex = r->extractor;
     size_t i;
-    w->n = 0;
-    while (w->n < ex->opts.batch && take(r, w->n == 0, &i)) {
+    for (w->n = 0, w->share = 1; w->n < w->share && take(w, &i);) {
         slot *s = slot_of(r, i);
         const double start = twi_seconds();
         s->status = twi_stream_decode(w->ctx, ex, w->stream, &s->encoded,
@@ -163,7 +172,7 @@ static tw_status compute(worker *w)
     run *r = w->run;
     const twi_extractor *ex = r->extractor;
     twi_stream *stream = w->stream;
-    const size_t form = twi_form(r->active, r->threads > 1);
+    const size_t form = twi_form(r->active, r->few);
     const double start = twi_seconds();
     tw_status st = twi_stream_workspace(w->ctx, ex, form, stream);
     if (st == TW_OK)
@@ -223,7 +232,8 @@ static void feed(run *r, size_t n)
 
 static tw_status compile(run *r)
 {
-    const tw_status st = twi_extractor_compile(r->ctx, r->extractor, r->active, r->threads);
+    const tw_status st =
+        twi_extractor_compile(r->ctx, r->extractor, twi_form(r->active, r->few), r->threads);
     if (st != TW_OK) return st;
     pthread_mutex_lock(&r->lock);
     r->compiled = true;
@@ -425,9 +435,8 @@ static tw_status memory_take(run *r)
     twi_extractor *ex = r->extractor;
     size_t places, count;
     tw_status st;
-    if (twi_mul(r->n_workers, ex->opts.batch, &places) ||
-        twi_mul(places, SLOTS_PER_PLACE, &r->n_slots))
-        return twi_fail(r->ctx, TW_ERR_ARG, "a batch of %zu pictures is too large", ex->opts.batch);
+    if (twi_mul(r->n_workers, r->batch, &places) || twi_mul(places, SLOTS_PER_PLACE, &r->n_slots))
+        return twi_fail(r->ctx, TW_ERR_ARG, "a batch of %zu pictures is too large", r->batch);
     if (r->n_slots < SLOTS_LEAST) r->n_slots = SLOTS_LEAST;
     if (twi_mul(r->n_slots, ex->features, &count))
         return twi_fail(r->ctx, TW_ERR_ARG, "%zu features are too many", ex->features);
@@ -441,20 +450,23 @@ static tw_status memory_take(run *r)
         worker *w = &r->workers[k];
         w->run = r;
         w->stream = &ex->streams[k];
-        if ((st = twi_alloc(r->ctx, ex->opts.batch, &w->batch)) != TW_OK) return st;
+        if ((st = twi_alloc(r->ctx, r->batch, &w->batch)) != TW_OK) return st;
         if ((st = twi_ctx_child(r->ctx, &w->ctx)) != TW_OK) return st;
     }
     return TW_OK;
 }
 
-/* One thread a worker. Fewer pictures than threads: what is left over is lent to the network, for
- * then the wait for one answer counts, not the rate. The reference engine's threads are OpenMP's,
- * which ThreadSanitizer cannot follow: it gets none. */
+/* One thread a worker. Of few pictures what counts is the wait, not the rate: they are computed one
+ * at a time, and threads that have no picture are lent to the network. The reference engine gets
+ * none of them: they are OpenMP's, which ThreadSanitizer cannot follow. */
 static void divide_budget(run *r)
 {
+    const twi_extractor_opts *opts = &r->extractor->opts;
     const size_t budget = twi_threads(r->ctx), total = r->source->total;
+    r->few = total > 0 && total <= FEW_PICTURES;
+    r->batch = r->few ? 1 : opts->batch;
     r->n_workers = total > 0 && total < budget ? total : budget;
-    r->threads = r->extractor->opts.reference_engine ? 1 : budget / r->n_workers;
+    r->threads = r->few && !opts->reference_engine ? budget / r->n_workers : 1;
 }
 
 /* Fewer threads than asked for is slower, not wrong; none at all is a failure. */

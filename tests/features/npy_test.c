@@ -60,7 +60,7 @@ static void test_bytes_are_numpys(void **state)
 {
     (void)state;
     static const unsigned char golden[] = {
-#include "npy_golden.h"
+#include "npy_golden.inc"
     };
     static const float rows[] = {0, 1, 2, 3, 4, 5};
     unsigned char bytes[256];

@@ -20,8 +20,10 @@ static inline float weight_at(size_t i)
     return (float)(mixed >> 8) / 16777216.0f - 0.5f;
 }
 
-static inline uint32_t add_conv(tw_ctx *ctx, twi_network *net, uint32_t from, size_t in, size_t out)
+static inline uint32_t add_conv(tw_ctx *ctx, twi_network *net, uint32_t from, const size_t size[2],
+                                size_t stride)
 {
+    const size_t in = size[0], out = size[1];
     char weight[16], bias[16], conv[16], relu[16];
     snprintf(weight, sizeof weight, "w%zu", net->n);
     snprintf(bias, sizeof bias, "b%zu", net->n);
@@ -38,7 +40,7 @@ static inline uint32_t add_conv(tw_ctx *ctx, twi_network *net, uint32_t from, si
     for (size_t i = 0; i < out; i++) ((float *)data)[i] = weight_at(i);
     twi_node node = {.op = TWI_OP_CONV, .name = conv, .n_inputs = 1, .inputs = &from, .groups = 1};
     node.window = (twi_window){.kernel = {3, 3},
-                               .stride = {2, 2},
+                               .stride = {stride, stride},
                                .dilation = {1, 1},
                                .pad_begin = {1, 1},
                                .pad_end = {1, 1}};
@@ -58,8 +60,22 @@ static inline twi_network *small_network(tw_ctx *ctx)
     assert_int_equal(twi_network_new(ctx, 3, &net), TW_OK);
     /* Nodes point at tensors, so the list must not move while they are added. */
     assert_int_equal(twi_grow(ctx, &net->weights.items, &net->weights.capacity, 8), TW_OK);
-    const uint32_t middle = add_conv(ctx, net, 0, 3, 8);
-    net->feature = add_conv(ctx, net, middle, 8, CHANNELS);
+    const uint32_t middle = add_conv(ctx, net, 0, (const size_t[]){3, 8}, 2);
+    net->feature = add_conv(ctx, net, middle, (const size_t[]){8, CHANNELS}, 2);
+    return net;
+}
+
+/* One more convolution, of a size that the engine may compute in another way for a batch than for
+ * one picture; WIDE features. */
+enum { WIDE = 64 };
+static inline twi_network *wide_network(tw_ctx *ctx)
+{
+    twi_network *net;
+    assert_int_equal(twi_network_new(ctx, 3, &net), TW_OK);
+    assert_int_equal(twi_grow(ctx, &net->weights.items, &net->weights.capacity, 8), TW_OK);
+    const uint32_t first = add_conv(ctx, net, 0, (const size_t[]){3, WIDE}, 2);
+    const uint32_t second = add_conv(ctx, net, first, (const size_t[]){WIDE, WIDE}, 2);
+    net->feature = add_conv(ctx, net, second, (const size_t[]){WIDE, WIDE}, 1);
     return net;
 }
 
