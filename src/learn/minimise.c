@@ -102,7 +102,7 @@ static double between(point a, point b)
  * had. */
 static tw_status line_search(tw_ctx *ctx, state *st, double first, bool *found)
 {
-    const double decrease = 1e-4, flatten = 0.9, noise = 1e-9 * fabs(st->search->f);
+    const double decrease = 1e-4, flatten = 0.9, noise = 1e-7 * fabs(st->search->f);
     const point start = {0.0, st->search->f, inner(st, st->g, st->direction)};
     *found = false;
     if (!(start.slope < 0.0)) return TW_OK;

@@ -22,6 +22,10 @@ typedef enum twi_end {
     TWI_END_PRECISION /* no step lowers f any more: the floating-point numbers end here */
 } twi_end;
 
+/* A certified gap, relative to f, that scores in float cannot tell from none. A sum over very many
+ * rows gets here before its gradient gets to an absolute tolerance. */
+#define TWI_GAP_NOTHING 1e-10
+
 typedef struct twi_search {
     size_t max_iter;
     const char *stage; /* for twi_progress(); NULL: only looks whether to stop */

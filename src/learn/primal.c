@@ -92,7 +92,8 @@ static bool good_enough(void *self, const double *x, double f, const double *gra
     twi_primal *p = self;
     (void)x;
     const double gap = weights_gap(p, gradient);
-    if (gap > p->goal * f || twi_primal_steepness(p, gradient) > p->tol) return false;
+    if (gap > p->goal * f) return false;
+    if (gap > TWI_GAP_NOTHING * f && twi_primal_steepness(p, gradient) > p->tol) return false;
     /* What a better intercept would still bring. */
     const size_t width = p->targets->width, n = p->targets->n;
     double before = 0.0, after;

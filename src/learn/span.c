@@ -74,7 +74,8 @@ static bool good_enough(void *self, const double *x, double f, const double *gra
     (void)x;
     const double square =
         inner(s, gradient, gradient); /* |gradient of w|^2; rounding may make it < 0 */
-    return 0.5 * s->C * square <= s->goal * f && square <= s->tol * s->tol;
+    const double gap = 0.5 * s->C * square;
+    return gap <= s->goal * f && (gap <= TWI_GAP_NOTHING * f || square <= s->tol * s->tol);
 }
 
 tw_status twi_span_solve(tw_ctx *ctx, twi_span *span, twi_search *search, double *x,
