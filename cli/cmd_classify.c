@@ -67,7 +67,9 @@ static int names_read(session *s, names *n, const char *path, size_t classes)
     if (!shown) return session_fail_nomem(s);
     int code = 0;
     n->text = read_text(path, &size);
-    if (!n->text)
+    if (!n->text && errno == ENOMEM)
+        code = session_fail_nomem(s);
+    else if (!n->text)
         code = session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_IO), "%s: %s", shown,
                                  strerror(errno));
     else if (strlen(n->text) != size)

@@ -92,7 +92,7 @@ void help_program(void)
          "    $ topwork train photos/ -o pets.tw     a folder with one sub-folder a class\n"
          "    $ topwork predict pets.tw new.jpg\n\n"
          "'topwork COMMAND --help' is the manual page of a command. Options are the same\n"
-         "words in every command; every command takes --json.");
+         "words in every command; --json makes the output of any of them one document.");
 }
 
 void help_option_list(const command *cmd)
