@@ -44,8 +44,8 @@ void twi_published_explain(const char *name, twi_text *out)
         "%s is published at %s (MD5 %s). To install it:\n"
         "  curl -LO %s\n"
         "  echo '%s  %s' | md5sum -c\n"
-        "  mkdir -p ~/.local/share/topwork/backbones\n"
-        "  topwork backbone import %s --arch %s -o ~/.local/share/topwork/backbones/%s.tw\n"
+        "  dir=${XDG_DATA_HOME:-$HOME/.local/share}/topwork/backbones; mkdir -p \"$dir\"\n"
+        "  topwork backbone import %s --arch %s -o \"$dir/%s.tw\"\n"
         "The same with its classifier, for topwork classify: %s (MD5 %s)",
         name, p->trunk.address, p->trunk.md5, p->trunk.address, p->trunk.md5, file, file, name,
         name, p->classifier.address, p->classifier.md5);
