@@ -1,17 +1,18 @@
 /* topwork.h - image classification by transfer learning: the whole public API.
  *
- *   errors     Fallible calls return tw_status (0 is TW_OK); tw_last_error(ctx) says why, in words: what was
- *              found and what was allowed. Outputs are set only on TW_OK unless the comment says otherwise.
- *   ownership  _new, _open, _train and _load make a handle; release it with its _free (NULL is fine).
- *              Returned const pointers are borrowed from their handle and live as long as it does.
- *   options    Start an options struct with its _init function, then change fields; NULL options
- *              mean the defaults. size_bytes lets the struct grow without breaking you.
- *   shapes     Row-major, written [n, d]. Counts are of elements, not bytes, unless the name ends in _bytes.
- *   threads    A tw_ctx belongs to one thread at a time. const handles may be shared by any number of
- *              threads, each with its own tw_ctx. The engine uses OpenMP: do not fork() after the first
+ *   errors     Fallible calls return tw_status (0 is TW_OK); tw_last_error(ctx) says why, in words:
+ * what was found and what was allowed. Outputs are set only on TW_OK unless the comment says
+ * otherwise. ownership  _new, _open, _train and _load make a handle; release it with its _free
+ * (NULL is fine). Returned const pointers are borrowed from their handle and live as long as it
+ * does. options    Start an options struct with its _init function, then change fields; NULL
+ * options mean the defaults. size_bytes lets the struct grow without breaking you. shapes
+ * Row-major, written [n, d]. Counts are of elements, not bytes, unless the name ends in _bytes.
+ *   threads    A tw_ctx belongs to one thread at a time. const handles may be shared by any number
+ * of threads, each with its own tw_ctx. The engine uses OpenMP: do not fork() after the first
  *              feature has been computed and go on using topwork in the child.
- *   process    No mutable globals; never prints, exits, touches the locale or installs a signal handler.
- *   text       Paths are bytes as the file system has them. Messages escape control characters.
+ *   process    No mutable globals; never prints, exits, touches the locale or installs a signal
+ * handler. text       Paths are bytes as the file system has them. Messages escape control
+ * characters.
  */
 #ifndef TOPWORK_H
 #define TOPWORK_H
@@ -86,7 +87,12 @@ TW_API const char *tw_version(void);
 
 typedef struct tw_dataset tw_dataset; /* paths, labels, class names, and what was passed over */
 
-typedef enum tw_part { TW_PART_NONE = 0, TW_PART_TRAIN = 1, TW_PART_VAL = 2, TW_PART_TEST = 3 } tw_part;
+typedef enum tw_part {
+    TW_PART_NONE = 0,
+    TW_PART_TRAIN = 1,
+    TW_PART_VAL = 2,
+    TW_PART_TEST = 3
+} tw_part;
 
 typedef struct tw_dataset_opts {
     size_t size_bytes;
@@ -95,18 +101,20 @@ typedef struct tw_dataset_opts {
 } tw_dataset_opts;
 TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
 
-/* Reads path: a folder with one sub-folder a class, a folder holding train/ [val/] [test/] of such, or a
- * CSV manifest (path,label[,split]; a header line; paths relative to the manifest). Order and labels are
- * scikit-learn's load_files': classes in byte order, files sorted, then shuffled with seed 0; for a
- * manifest: its own order, classes sorted. Hidden files, sub-folders and files that do not start like a picture are listed as
- * skipped, not loaded. TW_ERR_DATA: not there, no class, one class, an empty class, the same class twice. */
+/* Reads path: a folder with one sub-folder a class, a folder holding train/ [val/] [test/] of such,
+ * or a CSV manifest (path,label[,split]; a header line; paths relative to the manifest). Order and
+ * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
+ * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
+ * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
+ * one class, an empty class, the same class twice. */
 TW_API tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *opts,
                                  tw_dataset **out);
 TW_API void tw_dataset_free(tw_dataset *dataset);
 TW_API size_t tw_dataset_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_path(const tw_dataset *dataset, size_t i);
 TW_API uint32_t tw_dataset_label(const tw_dataset *dataset, size_t i); /* in [0, class_count) */
-TW_API tw_part tw_dataset_part(const tw_dataset *dataset, size_t i);   /* as the folder or manifest says */
+TW_API tw_part tw_dataset_part(const tw_dataset *dataset,
+                               size_t i); /* as the folder or manifest says */
 TW_API size_t tw_dataset_class_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_class_name(const tw_dataset *dataset, size_t k);
 TW_API size_t tw_dataset_skipped_count(const tw_dataset *dataset);
@@ -117,39 +125,48 @@ TW_API const char *tw_dataset_skipped_reason(const tw_dataset *dataset, size_t i
 
 typedef struct tw_backbone tw_backbone; /* a frozen network, its weights and its recipe */
 
-/* name_or_path: a path when it has a '/' or ends in ".tw"; else a name looked up in $TOPWORK_BACKBONES, the user's data
- * folder, beside the executable and in the build tree. TW_ERR_NOT_FOUND: the message lists what is
- * installed and, for a published network, its address, hash and the commands that install it.
- * TW_ERR_FORMAT: damaged (the digest is checked), or of a later format. */
+/* name_or_path: a path when it has a '/' or ends in ".tw"; else a name looked up in
+ * $TOPWORK_BACKBONES, the user's data folder, beside the executable and in the build tree.
+ * TW_ERR_NOT_FOUND: the message lists what is installed and, for a published network, its address,
+ * hash and the commands that install it. TW_ERR_FORMAT: damaged (the digest is checked), or of a
+ * later format. */
 TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **out);
 TW_API void tw_backbone_free(tw_backbone *backbone);
-TW_API const char *tw_backbone_name(const tw_backbone *backbone);   /* "sapling" */
-TW_API const char *tw_backbone_digest(const tw_backbone *backbone); /* "sha256:..." of the file */
-TW_API size_t tw_backbone_parameters(const tw_backbone *backbone);  /* weights, all of them */
+TW_API const char *tw_backbone_name(const tw_backbone *backbone);     /* "sapling" */
+TW_API const char *tw_backbone_digest(const tw_backbone *backbone);   /* "sha256:..." of the file */
+TW_API size_t tw_backbone_parameters(const tw_backbone *backbone);    /* weights, all of them */
 TW_API size_t tw_backbone_feature_count(const tw_backbone *backbone); /* d with average pooling */
-TW_API size_t tw_backbone_class_count(const tw_backbone *backbone); /* of its own classifier; 0: none */
+TW_API size_t
+tw_backbone_class_count(const tw_backbone *backbone); /* of its own classifier; 0: none */
 /* The name of class k of its own classifier, NULL when the file carries no names. */
 TW_API const char *tw_backbone_class_name(const tw_backbone *backbone, size_t k);
 /* Input size the recipe makes: *height, *width. */
 TW_API void tw_backbone_input(const tw_backbone *backbone, size_t *height, size_t *width);
-/* The whole JSON document of the file (recipe, graph, origin), fresh memory: release with tw_free(). */
+/* The whole JSON document of the file (recipe, graph, origin), fresh memory: release with
+ * tw_free(). */
 TW_API tw_status tw_backbone_describe(tw_ctx *ctx, const tw_backbone *backbone, char **json);
 
-/* Calls fn for each backbone file found on the search path, in order of lookup; name and path are borrowed. */
+/* Calls fn for each backbone file found on the search path, in order of lookup; name and path are
+ * borrowed. */
 typedef void (*tw_backbone_fn)(void *user, const char *name, const char *path);
 TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 
-/* Imports a foreign weight file: starts the separate program topwork-import under memory and time limits,
- * which reads path (Keras HDF5 or torchvision-named safetensors) as arch ("vgg16", "resnet18_half", ...) and writes the
- * backbone file out_path atomically. opts_json: NULL, or a JSON object with any of "name" (text), "dtype" ("f32" or
- * "f16": how weights are stored), "labels" (path of a file of class names, one a line), "recipe" (an object whose keys
- * replace those of the architecture's recipe). Unknown keys are TW_ERR_ARG. */
-TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch, const char *opts_json,
-                                    const char *out_path);
+/* Imports a foreign weight file: starts the separate program topwork-import under memory and time
+ * limits, which reads path (Keras HDF5 or torchvision-named safetensors) as arch ("vgg16",
+ * "resnet18_half", ...) and writes the backbone file out_path atomically. opts_json: NULL, or a
+ * JSON object with any of "name" (text), "dtype" ("f32" or "f16": how weights are stored), "labels"
+ * (path of a file of class names, one a line), "recipe" (an object whose keys replace those of the
+ * architecture's recipe). Unknown keys are TW_ERR_ARG. */
+TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch,
+                                    const char *opts_json, const char *out_path);
 
 /* ---- features ------------------------------------------------------------------------------ */
 
-typedef enum tw_precision { TW_PRECISION_AUTO = 0, TW_PRECISION_F32 = 1, TW_PRECISION_BF16 = 2 } tw_precision;
+typedef enum tw_precision {
+    TW_PRECISION_AUTO = 0,
+    TW_PRECISION_F32 = 1,
+    TW_PRECISION_BF16 = 2
+} tw_precision;
 /* DEFAULT: average, and none with the reference recipe. NONE: flattened in NHWC order. */
 typedef enum tw_pooling {
     TW_POOLING_DEFAULT = 0,
@@ -160,23 +177,24 @@ typedef enum tw_pooling {
 
 typedef struct tw_extract_opts {
     size_t size_bytes;
-    tw_precision precision; /* AUTO: the fastest whose features stay within cosine 0.999 of f32; f32 with
-                               the reference recipe */
+    tw_precision precision; /* AUTO: the fastest whose features stay within cosine 0.999 of f32; f32
+                               with the reference recipe */
     tw_pooling pooling;
-    size_t batch;           /* engine batch; 0: chosen for this machine */
-    int reference_recipe;   /* do to the letter what the well-known Python script does */
-    int classifier;         /* outputs are the network's own class probabilities, not features */
-    int strict;             /* the first unreadable picture ends the call */
-    int fast_decode;        /* let JPEG decode at a reduced size; changes pixels, recorded in the recipe */
-    const char *geometry;   /* NULL: the recipe's; "squash", "crop" or "letterbox" */
-    const char *resize;     /* NULL: the recipe's; "nearest", "box", "bilinear", "hamming", "bicubic",
-                               "lanczos" or "skimage" */
-    size_t input_size;      /* 0: the recipe's; else the side of the square input in pixels */
-    size_t max_pixels;      /* pictures larger than this are refused; 0: 178,956,970 (Pillow's) */
+    size_t batch;         /* engine batch; 0: chosen for this machine */
+    int reference_recipe; /* do to the letter what the well-known Python script does */
+    int classifier;       /* outputs are the network's own class probabilities, not features */
+    int strict;           /* the first unreadable picture ends the call */
+    int fast_decode; /* let JPEG decode at a reduced size; changes pixels, recorded in the recipe */
+    const char *geometry; /* NULL: the recipe's; "squash", "crop" or "letterbox" */
+    const char *resize;   /* NULL: the recipe's; "nearest", "box", "bilinear", "hamming", "bicubic",
+                             "lanczos" or "skimage" */
+    size_t input_size;    /* 0: the recipe's; else the side of the square input in pixels */
+    size_t max_pixels;    /* pictures larger than this are refused; 0: 178,956,970 (Pillow's) */
 } tw_extract_opts;
 TW_API void tw_extract_opts_init(tw_extract_opts *opts);
 
-typedef struct tw_extractor tw_extractor; /* a backbone compiled for this machine; mutable: one thread */
+typedef struct tw_extractor
+    tw_extractor; /* a backbone compiled for this machine; mutable: one thread */
 
 /* An encoded picture in memory; borrowed. */
 typedef struct tw_bytes {
@@ -185,41 +203,45 @@ typedef struct tw_bytes {
 } tw_bytes;
 
 /* Compiles backbone, which must outlive the extractor. */
-TW_API tw_status tw_extractor_new(tw_ctx *ctx, const tw_backbone *backbone, const tw_extract_opts *opts,
-                                  tw_extractor **out);
+TW_API tw_status tw_extractor_new(tw_ctx *ctx, const tw_backbone *backbone,
+                                  const tw_extract_opts *opts, tw_extractor **out);
 TW_API void tw_extractor_free(tw_extractor *extractor);
-TW_API size_t tw_extractor_feature_count(const tw_extractor *extractor);     /* d */
-TW_API tw_precision tw_extractor_precision(const tw_extractor *extractor);   /* what AUTO chose */
+TW_API size_t tw_extractor_feature_count(const tw_extractor *extractor);   /* d */
+TW_API tw_precision tw_extractor_precision(const tw_extractor *extractor); /* what AUTO chose */
 
-/* One row, in the order of the pictures given. status TW_OK: features [d], borrowed for the call. Otherwise features
- * is NULL and message says why this picture could not be read; TW_ERR_UNSUPPORTED: it is no picture, or of a kind
- * this build cannot read. Return non-zero to stop (TW_ERR_CANCELLED). Called from the thread that made the call; the
- * same ctx must not be used inside. */
+/* One row, in the order of the pictures given. status TW_OK: features [d], borrowed for the call.
+ * Otherwise features is NULL and message says why this picture could not be read;
+ * TW_ERR_UNSUPPORTED: it is no picture, or of a kind this build cannot read. Return non-zero to
+ * stop (TW_ERR_CANCELLED). Called from the thread that made the call; the same ctx must not be used
+ * inside. */
 typedef int (*tw_row_fn)(void *user, size_t i, tw_status status, const char *message,
                          const float *features);
 
-/* The path of picture i, or NULL when there are no more. Called once for each i = 0, 1, 2, ... from one thread at a time;
- * the pointer must stay valid until the row function has been called for i. */
+/* The path of picture i, or NULL when there are no more. Called once for each i = 0, 1, 2, ... from
+ * one thread at a time; the pointer must stay valid until the row function has been called for i.
+ */
 typedef const char *(*tw_path_fn)(void *user, size_t i);
 
 /* Runs pictures through decode threads and engine batches; memory does not grow with their number.
- * total: for progress only, 0 when unknown. A bad picture is a row with a message, unless opts.strict. */
-TW_API tw_status tw_extract_paths(tw_ctx *ctx, tw_extractor *extractor, tw_path_fn next, size_t total,
-                                  tw_row_fn row, void *user);
+ * total: for progress only, 0 when unknown. A bad picture is a row with a message, unless
+ * opts.strict. */
+TW_API tw_status tw_extract_paths(tw_ctx *ctx, tw_extractor *extractor, tw_path_fn next,
+                                  size_t total, tw_row_fn row, void *user);
 
-/* The same for pictures in memory: images [n] -> features [n, d]; feature_count must be n * d. One bad
- * picture fails the call and the message gives its index. */
-TW_API tw_status tw_extract_bytes(tw_ctx *ctx, tw_extractor *extractor, const tw_bytes *images, size_t n,
-                                  float *features, size_t feature_count);
+/* The same for pictures in memory: images [n] -> features [n, d]; feature_count must be n * d. One
+ * bad picture fails the call and the message gives its index. */
+TW_API tw_status tw_extract_bytes(tw_ctx *ctx, tw_extractor *extractor, const tw_bytes *images,
+                                  size_t n, float *features, size_t feature_count);
 
-/* Extracts a data set to a .npy file [rows, d] float32, written as it is made and atomically replaced. skipped
- * pictures leave no row; rows_kept (may be NULL) [dataset count] gets 1 or 0 for each picture of the data set. */
+/* Extracts a data set to a .npy file [rows, d] float32, written as it is made and atomically
+ * replaced. skipped pictures leave no row; rows_kept (may be NULL) [dataset count] gets 1 or 0 for
+ * each picture of the data set. */
 TW_API tw_status tw_extract_npy(tw_ctx *ctx, tw_extractor *extractor, const tw_dataset *dataset,
                                 const char *path, unsigned char *rows_kept, size_t *rows);
 
 /* ---- models -------------------------------------------------------------------------------- */
 
-typedef struct tw_model tw_model;   /* backbone, recipe, scaler, head, classes and how it was made */
+typedef struct tw_model tw_model; /* backbone, recipe, scaler, head, classes and how it was made */
 typedef struct tw_report tw_report; /* what an evaluation (or the test part of a training) found */
 
 typedef enum tw_tristate { TW_DEFAULT = -1, TW_NO = 0, TW_YES = 1 } tw_tristate;
@@ -227,23 +249,25 @@ typedef enum tw_tristate { TW_DEFAULT = -1, TW_NO = 0, TW_YES = 1 } tw_tristate;
 typedef struct tw_train_opts {
     size_t size_bytes;
     tw_extract_opts extract;
-    const char *backbone;   /* NULL: "sapling", or "vgg16" with the reference recipe */
-    double test_size;       /* < 1: share of photos, ceil(test_size * n); >= 1: a number. Default 0.2 */
-    uint32_t seed;          /* of the split and the folds. Default 42 */
-    tw_tristate stratify;   /* default: yes, and no with the reference recipe */
-    double C;               /* inverse regularisation strength > 0; 0: chosen by 5-fold
-                               cross-validation on the training part (1.0 with the reference recipe) */
-    int balanced;           /* class_weight='balanced' */
-    size_t max_iter;        /* L-BFGS iterations; 0: 100 with the reference recipe, else 1000 */
-    double tol;             /* stop at max |gradient| <= tol; 0: 1e-4 */
-    int refit_all;          /* after measuring, fit once more on training and test part together */
+    const char *backbone; /* NULL: "sapling", or "vgg16" with the reference recipe */
+    double test_size; /* < 1: share of photos, ceil(test_size * n); >= 1: a number. Default 0.2 */
+    uint32_t seed;    /* of the split and the folds. Default 42 */
+    tw_tristate stratify; /* default: yes, and no with the reference recipe */
+    double C;             /* inverse regularisation strength > 0; 0: chosen by 5-fold
+                             cross-validation on the training part (1.0 with the reference recipe) */
+    int balanced;         /* class_weight='balanced' */
+    size_t max_iter;      /* L-BFGS iterations; 0: 100 with the reference recipe, else 1000 */
+    double tol;           /* stop at max |gradient| <= tol; 0: 1e-4 */
+    int refit_all;        /* after measuring, fit once more on training and test part together */
 } tw_train_opts;
 TW_API void tw_train_opts_init(tw_train_opts *opts);
 
-/* The whole line: split, features, scaler, head, measurement on the held-out part. report may be NULL. */
+/* The whole line: split, features, scaler, head, measurement on the held-out part. report may be
+ * NULL. */
 TW_API tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                                 tw_model **out, tw_report **report);
-/* Writes one self-contained file, atomically: a valid safetensors file. Same inputs, same machine: same bytes. */
+/* Writes one self-contained file, atomically: a valid safetensors file. Same inputs, same machine:
+ * same bytes. */
 TW_API tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path);
 /* TW_ERR_FORMAT: not a topwork model, damaged (the digest is checked), or of a later format. */
 TW_API tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out);
@@ -257,8 +281,8 @@ TW_API tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **js
 /* An extractor with the model's own recipe, pooling and precision. threads of ctx apply. */
 TW_API tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **out);
 /* Class probabilities from features: x [n, d] -> prob [n, k]; each row sums to 1. */
-TW_API tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n, float *prob,
-                                  size_t prob_count);
+TW_API tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
+                                  float *prob, size_t prob_count);
 /* Measures model on every picture of dataset, whose class names must be among the model's. */
 TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
                                    tw_report **out);
@@ -273,22 +297,22 @@ typedef struct tw_class_score {
 typedef struct tw_summary {
     size_t classes, n_train, n_test, n_skipped;
     size_t n_correct;
-    double accuracy;             /* n_correct / n_test */
-    double interval[2];          /* Wilson, 95 % */
-    double baseline_accuracy;    /* always answering the commonest class of the measured part */
-    double top_k_accuracy;       /* k = top_k */
-    size_t top_k;                /* min(5, classes) */
-    double C;                    /* the one used */
-    int C_chosen;                /* 1: by cross-validation */
-    int converged;               /* 0: max_iter ran out */
+    double accuracy;          /* n_correct / n_test */
+    double interval[2];       /* Wilson, 95 % */
+    double baseline_accuracy; /* always answering the commonest class of the measured part */
+    double top_k_accuracy;    /* k = top_k */
+    size_t top_k;             /* min(5, classes) */
+    double C;                 /* the one used */
+    int C_chosen;             /* 1: by cross-validation */
+    int converged;            /* 0: max_iter ran out */
     size_t iterations;
     tw_precision precision;
     size_t feature_count;
-    double seconds_decode, seconds_network; /* summed over threads; they overlap */
+    double seconds_decode, seconds_network;              /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */
-    double photos_per_second;    /* of the feature phase, wall */
-    const char *isa;             /* instruction set the engine ran on, in its own words ("avx512_core_amx"); borrowed
-                                    from the report; NULL when not known */
+    double photos_per_second;                            /* of the feature phase, wall */
+    const char *isa; /* instruction set the engine ran on, in its own words ("avx512_core_amx");
+                        borrowed from the report; NULL when not known */
 } tw_summary;
 
 TW_API void tw_report_free(tw_report *report);
@@ -298,8 +322,8 @@ TW_API void tw_report_class(const tw_report *report, size_t k, tw_class_score *o
 TW_API const char *tw_report_class_name(const tw_report *report, size_t k);
 /* Files of each part, in split order; TW_PART_TRAIN or TW_PART_TEST. NULL past the end. */
 TW_API const char *tw_report_file(const tw_report *report, tw_part part, size_t i);
-/* Pictures of the data set that could not be read (what the data set itself passed over stands in its own list, not
- * here). NULL past the end. */
+/* Pictures of the data set that could not be read (what the data set itself passed over stands in
+ * its own list, not here). NULL past the end. */
 TW_API const char *tw_report_skipped_path(const tw_report *report, size_t i);
 TW_API const char *tw_report_skipped_reason(const tw_report *report, size_t i);
 

@@ -71,8 +71,11 @@ static tw_status resolve_recipe(tw_ctx *ctx, const tw_backbone *backbone,
         if (recipe->geometry == TWI_CROP && recipe->short_side < recipe->height)
             recipe->short_side = (recipe->height * 256 + 112) / 224;
     }
-    if (opts->resize && (st = twi_filter_parse(ctx, opts->resize, &recipe->filter)) != TW_OK)
-        return st;
+    if (opts->resize) {
+        twi_filter filter;
+        if ((st = twi_filter_parse(ctx, opts->resize, &filter)) != TW_OK) return st;
+        twi_recipe_set_filter(recipe, filter); /* values keep their scale */
+    }
     if (opts->input_size > 16384)
         return twi_fail(ctx, TW_ERR_ARG, "input size %zu; at most 16384 is allowed",
                         opts->input_size);

@@ -34,19 +34,20 @@ tw_status twi_fail_prefix(tw_ctx *ctx, tw_status status, const char *format, ...
 /* Sends one line to the caller's log function, if there is one. Never prints. */
 void twi_log(tw_ctx *ctx, tw_log_level level, const char *format, ...) TWI_PRINTF(3, 4);
 
-/* Tells the caller how far we are; done <= total, total 0 when unknown. Returns TW_ERR_CANCELLED (with the
- * sentence set) once the callback has asked to stop, TW_OK otherwise. Call it only from the thread that
- * owns ctx. */
+/* Tells the caller how far we are; done <= total, total 0 when unknown. Returns TW_ERR_CANCELLED
+ * (with the sentence set) once the callback has asked to stop, TW_OK otherwise. Call it only from
+ * the thread that owns ctx. */
 tw_status twi_progress(tw_ctx *ctx, const char *stage, size_t done, size_t total, size_t failed);
 
 /* True once a progress callback has asked to stop; safe to read from any thread. */
 bool twi_cancelled(const tw_ctx *ctx);
 
-/* The thread budget, >= 1: CPU affinity and cgroup quota unless tw_ctx_set_threads() said otherwise. */
+/* The thread budget, >= 1: CPU affinity and cgroup quota unless tw_ctx_set_threads() said
+ * otherwise. */
 size_t twi_threads(const tw_ctx *ctx);
 
-/* A context for one worker thread: the same log function is not called from it, its cancel flag is the
- * parent's, its last error is its own. Free with tw_ctx_free(), before the parent. */
+/* A context for one worker thread: the same log function is not called from it, its cancel flag is
+ * the parent's, its last error is its own. Free with tw_ctx_free(), before the parent. */
 tw_status twi_ctx_child(tw_ctx *parent, tw_ctx **out);
 
 /* Copies a child's last error into ctx and returns status. */

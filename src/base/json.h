@@ -10,14 +10,17 @@
 typedef struct twi_json twi_json; /* a value; borrowed unless the comment says new */
 
 /* Parses size bytes; name is for the message. Depth is limited; duplicate keys are refused. New. */
-tw_status twi_json_parse(tw_ctx *ctx, const char *name, const char *text, size_t size, twi_json **out);
+tw_status twi_json_parse(tw_ctx *ctx, const char *name, const char *text, size_t size,
+                         twi_json **out);
 /* Compact text, keys in insertion order, fresh memory (twi_free()). */
 tw_status twi_json_print(tw_ctx *ctx, const twi_json *value, char **text, size_t *size);
-twi_json *twi_json_copy(const twi_json *value); /* deep; new, NULL when memory ran out or value is NULL */
+twi_json *
+twi_json_copy(const twi_json *value); /* deep; new, NULL when memory ran out or value is NULL */
 void twi_json_free(twi_json *value); /* a new value that was not handed to a parent; NULL is fine */
 
-/* Building. A failed call (no memory, text not UTF-8) returns NULL; setters accept a NULL child and then mark
- * nothing but return false, so a chain can be checked at its end. Setters take over the child, also on failure. */
+/* Building. A failed call (no memory, text not UTF-8) returns NULL; setters accept a NULL child and
+ * then mark nothing but return false, so a chain can be checked at its end. Setters take over the
+ * child, also on failure. */
 twi_json *twi_json_object(void);
 twi_json *twi_json_array(void);
 twi_json *twi_json_text(const char *text);
@@ -39,7 +42,8 @@ bool twi_json_is_object(const twi_json *value);
 bool twi_json_is_array(const twi_json *value);
 /* Key i of an object in insertion order, NULL past the end. */
 const char *twi_json_key(const twi_json *object, size_t i);
-/* The key after previous (which must come from this function; NULL: the first), NULL past the end. */
+/* The key after previous (which must come from this function; NULL: the first), NULL past the end.
+ */
 const char *twi_json_next_key(const twi_json *object, const char *previous);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "base/ctx.h"
 
-/* A growing string; zero-initialise. Appending after a failed append does nothing; check .failed once.
- * text is always NUL-terminated once something was appended. */
+/* A growing string; zero-initialise. Appending after a failed append does nothing; check .failed
+ * once. text is always NUL-terminated once something was appended. */
 typedef struct twi_text {
     char *text;
     size_t length, capacity;

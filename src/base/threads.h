@@ -5,8 +5,8 @@
 #include "base/ctx.h"
 
 /* Calls fn(worker_ctx, user, i) for every i in [0, count), on at most threads threads (0: the
- * budget of ctx), in index order of start. Stops handing out indices at the first failure and returns that failure
- * of the lowest index. threads 1 runs in the caller's thread. */
+ * budget of ctx), in index order of start. Stops handing out indices at the first failure and
+ * returns that failure of the lowest index. threads 1 runs in the caller's thread. */
 typedef tw_status (*twi_parallel_fn)(tw_ctx *ctx, void *user, size_t i);
 tw_status twi_parallel(tw_ctx *ctx, size_t threads, size_t count, twi_parallel_fn fn, void *user);
 
