@@ -70,7 +70,8 @@ const command command_predict = {
                    "left out, links are followed, "
                    "and no folder is entered twice. Files in it that are not pictures are passed "
                    "over and counted. '-' reads "
-                   "names from standard input, one a line, and answers them as they come. There "
+                   "names from standard input, one a line; their answers come whenever a batch of "
+                   "them is full, and at the end. There "
                    "may be any number of photos.",
     .output =
         "One line a photo, in the order given: PATH<TAB>CLASS<TAB>PROBABILITY, with --top K "
