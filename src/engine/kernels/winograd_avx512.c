@@ -106,7 +106,14 @@ INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_
                      void *v, size_t v_point, bool half, bool whole)
 {
     const constants c = constants_get();
+    const ptrdiff_t size = half ? 2 : 4;
     __m512 down[TWI_WINO_IN][TWI_WINO_IN]; /* [point][column] */
+    /* The columns that the next tile to the right does not share: without this a third of the time
+     * is spent waiting for them. */
+    for (int y = 0; whole && y < TWI_WINO_IN; y++)
+        for (int x = TWI_WINO_IN; x < TWI_WINO_IN + TWI_WINO_OUT; x++)
+            _mm_prefetch((const char *)src + (y * strides->row + x * strides->pixel) * size,
+                         _MM_HINT_T0);
     for (int x = 0; x < TWI_WINO_IN; x++) {
         __m512 d[TWI_WINO_IN], t[TWI_WINO_IN];
         const bool column = whole || (x >= inside.column_first && x < inside.column_end);
@@ -215,33 +222,50 @@ INLINE void multiply(size_t tiles, size_t depth, size_t lanes16, const void *v, 
     }
 }
 
+/* whole: all 4 x 4 outputs are inside the picture; a constant, as half is. */
+INLINE void output_16(const float *m, size_t m_point, __m512 bias, bool relu, bool sum,
+                      twi_wino_inside inside, const twi_wino_strides *strides, void *dst, bool half,
+                      bool whole)
+{
+    const constants c = constants_get();
+    __m512 down[TWI_WINO_OUT][TWI_WINO_IN]; /* [row][point] */
+    for (int j = 0; j < TWI_WINO_IN; j++) {
+        __m512 x[TWI_WINO_IN], y[TWI_WINO_OUT];
+        for (int i = 0; i < TWI_WINO_IN; i++)
+            x[i] = _mm512_loadu_ps(m + (size_t)(i * TWI_WINO_IN + j) * m_point);
+        output_1d(&c, x, y);
+        for (int i = 0; i < TWI_WINO_OUT; i++) down[i][j] = y[i];
+    }
+    const __m512 least = _mm512_setzero_ps();
+    for (int row = 0; row < TWI_WINO_OUT && (whole || row < inside.row_end); row++) {
+        __m512 y[TWI_WINO_OUT];
+        output_1d(&c, down[row], y);
+        for (int x = 0; x < TWI_WINO_OUT; x++) {
+            if (!whole && x >= inside.column_end) break;
+            const ptrdiff_t at = row * strides->row + x * strides->pixel;
+            __m512 value = _mm512_add_ps(y[x], bias);
+            if (sum) value = _mm512_add_ps(value, load(dst, at, half));
+            if (relu) value = _mm512_max_ps(value, least);
+            store(dst, at, value, half);
+        }
+    }
+}
+
 INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
                    bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst,
                    bool half)
 {
-    const constants c = constants_get();
-    for (size_t lane = 0; lane < lanes16; lane++) {
-        __m512 down[TWI_WINO_OUT][TWI_WINO_IN]; /* [row][point] */
-        for (int j = 0; j < TWI_WINO_IN; j++) {
-            __m512 x[TWI_WINO_IN], y[TWI_WINO_OUT];
-            for (int i = 0; i < TWI_WINO_IN; i++)
-                x[i] = _mm512_loadu_ps(m + 16 * lane + (size_t)(i * TWI_WINO_IN + j) * m_point);
-            output_1d(&c, x, y);
-            for (int i = 0; i < TWI_WINO_OUT; i++) down[i][j] = y[i];
-        }
-        const __m512 shift = _mm512_loadu_ps(bias + 16 * lane);
-        for (int row = 0; row < inside.row_end; row++) {
-            __m512 y[TWI_WINO_OUT];
-            output_1d(&c, down[row], y);
-            for (int column = 0; column < inside.column_end; column++) {
-                const ptrdiff_t at =
-                    row * strides->row + column * strides->pixel + (ptrdiff_t)lane * strides->block;
-                __m512 value = _mm512_add_ps(y[column], shift);
-                if (sum) value = _mm512_add_ps(value, load(dst, at, half));
-                if (relu) value = _mm512_max_ps(value, _mm512_setzero_ps());
-                store(dst, at, value, half);
-            }
-        }
+    const uintptr_t size = half ? 2 : 4;
+    const bool whole = inside.row_end == TWI_WINO_OUT && inside.column_end == TWI_WINO_OUT;
+    for (size_t i = 0; i < lanes16; i++) {
+        void *to = (char *)dst + i * (uintptr_t)strides->block * size;
+        const __m512 shift = _mm512_loadu_ps(bias + 16 * i);
+        if (whole && relu && !sum)
+            output_16(m + 16 * i, m_point, shift, true, false, inside, strides, to, half, true);
+        else if (whole)
+            output_16(m + 16 * i, m_point, shift, relu, sum, inside, strides, to, half, true);
+        else
+            output_16(m + 16 * i, m_point, shift, relu, sum, inside, strides, to, half, false);
     }
 }
 
