@@ -30,9 +30,8 @@ void twi_scaler_free(twi_scaler *scaler);
 /* ---- LogisticRegression -------------------------------------------------------------------- */
 
 typedef struct twi_logreg_opts {
-    double C; /* > 0 */
-    double
-        tol; /* stop at max |gradient| <= tol, gradient of the sum objective (scikit-learn < 1.4) */
+    double C;   /* > 0 */
+    double tol; /* stop at max |gradient| <= tol, of the sum objective (scikit-learn < 1.4) */
     size_t max_iter;
     bool balanced; /* class_weight='balanced' */
 } twi_logreg_opts;
@@ -45,6 +44,7 @@ typedef struct twi_logreg {
     double objective;  /* sum_i w_i loss_i + ||coef||^2 / (2 C) at the end */
     double gradient;   /* max |g| at the end */
     size_t iterations;
+    size_t readings; /* of all samples by the fit, from first to last; not saved */
     bool converged;
 } twi_logreg;
 

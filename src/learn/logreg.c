@@ -21,7 +21,7 @@ typedef struct fitting {
     double *x, *gradient; /* [primal.length] */
     double f, gap;
     double scale; /* what the start learned of the inverse curvature; 0: nothing */
-    size_t iterations;
+    size_t iterations, readings;
     twi_end end;
 } fitting;
 
@@ -53,6 +53,7 @@ static tw_status start_in_span(tw_ctx *ctx, fitting *fit)
     if ((st = twi_zalloc(ctx, 4 * span.cells, &x)) != TW_OK) goto done;
     if ((st = twi_span_solve(ctx, &span, &search, x, x + 2 * span.cells)) != TW_OK) goto done;
     fit->iterations = search.iterations;
+    fit->readings = 1;
     fit->scale = search.scale;
     st = lift(ctx, fit, x, 1.0, span.bias);
 done:
@@ -160,6 +161,7 @@ static tw_status hand_over(tw_ctx *ctx, const fitting *fit, twi_logreg *out)
     model.objective = fit->f;
     model.gradient = twi_primal_steepness(&fit->primal, fit->gradient);
     model.iterations = fit->iterations;
+    model.readings = fit->readings + fit->primal.pass.readings;
     model.converged = judge(ctx, fit);
     *out = model, model = (twi_logreg){0};
 done:

@@ -85,6 +85,17 @@ def made(n, d, k, seed, kind):
     return np.ascontiguousarray(x, np.float32), y
 
 
+def reduced(z):
+    """An orthonormal basis of the rows' span, and the rows in it: the same problem in n dimensions."""
+    z = z.astype(np.float64)
+    if z.shape[0] >= z.shape[1]:
+        return z, np.eye(z.shape[1])
+    values, vectors = np.linalg.eigh(z @ z.T)
+    keep = values > 1e-9 * values[-1]
+    basis = z.T @ (vectors[:, keep] / np.sqrt(values[keep]))
+    return z @ basis, basis
+
+
 def check(name, tool, x, y, k, m, C=1.0, balanced=False, newton=True):
     n = len(y) - m
     ours = ask(tool, x, y, k, m, C, balanced)
@@ -97,7 +108,10 @@ def check(name, tool, x, y, k, m, C=1.0, balanced=False, newton=True):
         warnings.simplefilter("ignore", ConvergenceWarning)
         weight = "balanced" if balanced else None
         theirs = LogisticRegression(C=C, class_weight=weight).fit(z, y[:n])
-        exact = LogisticRegression(C=C, class_weight=weight, tol=1e-9, max_iter=20000).fit(z, y[:n])
+        exact = LogisticRegression(C=C, class_weight=weight, tol=1e-9, max_iter=20000)
+        f, basis = reduced(z)
+        exact.fit(f, y[:n])
+        exact.coef_, exact.n_features_in_ = exact.coef_ @ basis.T, z.shape[1]
     value = objective(z, y[:n], k, C, balanced, ours.coef, ours.intercept)
     best = objective(z, y[:n], k, C, balanced, exact.coef_, exact.intercept_)
     if newton:
