@@ -124,9 +124,11 @@ static tw_status run_chunk(tw_ctx *ctx, void *user, size_t chunk)
     const twi_pass *p = j->pass;
     const size_t cells = p->k * p->rows->d, begin = chunk * p->chunk_rows;
     const size_t end = p->rows->n - begin < p->chunk_rows ? p->rows->n : begin + p->chunk_rows;
-    float *partial = p->partial + chunk * cells;
-    double *sums = p->sums + chunk * cells, loss = 0.0;
+    float *partial = NULL;
+    double *sums = NULL, loss = 0.0;
     if (j->sum) {
+        partial = p->partial + chunk * cells;
+        sums = p->sums + chunk * cells;
         memset(partial, 0, cells * sizeof *partial);
         memset(sums, 0, cells * sizeof *sums);
     }

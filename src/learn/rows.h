@@ -43,7 +43,7 @@ tw_status twi_rows_thin(tw_ctx *ctx, const twi_rows *rows, size_t every, float f
 typedef struct twi_pass {
     const twi_rows *rows;
     size_t k, chunk_rows, chunks;
-    size_t readings; /* so far */
+    size_t readings;  /* so far */
     float *weights;   /* [k, d] */
     float *partial;   /* [chunks, k, d] sums over a few rows; made when first needed */
     double *sums;     /* [chunks, k, d] sums over a chunk; likewise */
