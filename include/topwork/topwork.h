@@ -134,7 +134,7 @@ TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_back
 TW_API void tw_backbone_free(tw_backbone *backbone);
 TW_API const char *tw_backbone_name(const tw_backbone *backbone);     /* "sapling" */
 TW_API const char *tw_backbone_digest(const tw_backbone *backbone);   /* "sha256:..." of the file */
-TW_API size_t tw_backbone_parameters(const tw_backbone *backbone);    /* weights, all of them */
+TW_API size_t tw_backbone_parameters(const tw_backbone *backbone);    /* learned weights */
 TW_API size_t tw_backbone_feature_count(const tw_backbone *backbone); /* d with average pooling */
 TW_API size_t
 tw_backbone_class_count(const tw_backbone *backbone); /* of its own classifier; 0: none */
@@ -153,7 +153,7 @@ TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 
 /* Imports a foreign weight file: starts the separate program topwork-import under memory and time
  * limits, which reads path (Keras HDF5 or torchvision-named safetensors) as arch ("vgg16",
- * "resnet18_half", ...) and writes the backbone file out_path atomically. opts_json: NULL, or a
+ * "sapling", ...) and writes the backbone file out_path atomically. opts_json: NULL, or a
  * JSON object with any of "name" (text), "dtype" ("f32" or "f16": how weights are stored), "labels"
  * (path of a file of class names, one a line), "recipe" (an object whose keys replace those of the
  * architecture's recipe). Unknown keys are TW_ERR_ARG. */

@@ -302,11 +302,26 @@ const char *tw_backbone_digest(const tw_backbone *backbone)
     return backbone->digest;
 }
 
+/* Running statistics are not parameters: nobody counts them when they say how large a network is.
+ */
+static bool is_statistic(const twi_network *network, const twi_tensor *tensor)
+{
+    for (size_t i = 0; i < network->n; i++) {
+        const twi_node *node = &network->nodes[i];
+        if (node->op != TWI_OP_BATCH_NORM) continue;
+        if (node->params[TWI_PARAM_MEAN] == tensor || node->params[TWI_PARAM_VARIANCE] == tensor)
+            return true;
+    }
+    return false;
+}
+
 size_t tw_backbone_parameters(const tw_backbone *backbone)
 {
+    const twi_network *network = backbone->network;
     size_t count = 0;
-    for (size_t i = 0; i < backbone->network->weights.n; i++)
-        count += backbone->network->weights.items[i].count;
+    for (size_t i = 0; i < network->weights.n; i++)
+        if (!is_statistic(network, &network->weights.items[i]))
+            count += network->weights.items[i].count;
     return count;
 }
 

@@ -130,6 +130,7 @@ static void sapling_is_what_its_readme_says(void **state)
     assert_int_equal(tw_backbone_feature_count(backbone), 256);
     assert_int_equal(tw_backbone_class_count(backbone), 200);
     assert_int_equal(backbone->recipe.short_side, 141);
+    assert_int_equal(tw_backbone_parameters(backbone), 2846440);
     tw_backbone_free(backbone);
     tw_ctx_free(ctx);
 }
