@@ -108,7 +108,7 @@ static const twi_output outputs[] = {TWI_OUTPUT_AVG, TWI_OUTPUT_MAX, TWI_OUTPUT_
 static void test_fused_equals_plain(void **state)
 {
     (void)state;
-    for (uint32_t seed = 0; seed < 24; seed++) {
+    for (uint32_t seed = 0; seed < 16; seed++) {
         trial t = trial_new(seed);
         t.b.rng = &t.rng;
         twi_network *plain, *fused;
@@ -263,6 +263,32 @@ static void test_shared_weights(void **state)
     trial_finish(&t);
 }
 
+/* A picture's row is the same to rounding, whatever the program's batch and number of threads are.
+ */
+static void test_batch_and_threads(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 100; seed < 108; seed++) {
+        trial t = trial_new(seed);
+        t.b.rng = &t.rng;
+        twi_network *fused;
+        must(t.ctx, twi_network_for_inference(t.ctx, t.b.network, TWI_OUTPUT_AVG, true, &fused));
+        for (int p = 0; p < 2; p++) {
+            twi_engine_opts opts = t.opts;
+            opts.precision = p ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+            if (!twi_precision_native(opts.precision)) continue;
+            opts.batch = 1, opts.threads = 1;
+            const outcome want = compute(t.ctx, fused, &opts, 1, seed);
+            opts.batch = 7, opts.threads = 1 + seed % 3;
+            const outcome got = compute(t.ctx, fused, &opts, 1, seed);
+            assert_true(distance(&got, &want) <= (p ? 1e-3 : 1e-6));
+            test_free(want.values), test_free(got.values);
+        }
+        twi_network_free(fused);
+        trial_finish(&t);
+    }
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -298,7 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fused_equals_plain), cmocka_unit_test(test_rows_stand_alone),
         cmocka_unit_test(test_many_threads),       cmocka_unit_test(test_shared_weights),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_batch_and_threads),  cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

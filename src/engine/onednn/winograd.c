@@ -4,9 +4,10 @@
 #include "engine/kernels/winograd.h"
 
 /* Fewer channels leave the transforms unpaid for; fewer tiles leave the weights, which grow
- * fourfold, to be read for too little work. Measured with bench/network on Zen 4. */
+ * fourfold, to be read for too little work. Measured with bench/network on Zen 4. Tiles are of one
+ * picture: programs for other batches must choose the same, so that features are the same. */
 #define LEAST_CHANNELS ((size_t)32)
-#define LEAST_TILES    ((size_t)12)
+#define LEAST_TILES    ((size_t)4)
 
 static const twi_wino_kernels *kernels_here(twi_dtype dtype)
 {
@@ -28,7 +29,7 @@ static bool fits(const twi_build *b)
     if (in < LEAST_CHANNELS || out[0] < LEAST_CHANNELS) return false;
     const size_t down = (out[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
     const size_t across = (out[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    return down * across * b->program->opts.batch >= LEAST_TILES;
+    return down * across >= LEAST_TILES;
 }
 
 static twi_wino_strides strides_of(const twi_shape *shape, twi_order order)
