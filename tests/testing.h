@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-/* The path of name under the shared data folder ($TOPWORK_DATA, set by meson to ../shared/data), or a printed reason and skip(). */
+/* The path of name under the shared data folder ($TOPWORK_DATA, set by meson to ../shared/data), or
+ * a printed reason and skip(). */
 static inline const char *shared_data(const char *name)
 {
     static char path[4096];
