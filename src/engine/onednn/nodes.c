@@ -208,6 +208,7 @@ tw_status twi_onednn_plain_c(twi_build *b)
     if (st == TW_OK) st = twi_reference_build(b, in, out);
     twi_free(in);
     if (st == TW_OK) twi_onednn_done(b, out);
+    b->finished = true;
     return st;
 }
 
@@ -239,10 +240,9 @@ tw_status twi_onednn_node(twi_build *b)
         return TW_OK;
     }
     const twi_operator *op = twi_operator_of(node->op);
-    if (!op->build) return twi_onednn_plain_c(b);
-    tw_status st = op->build(b);
-    if (st == TW_OK && !op->fuses) st = finish(b);
-    return st;
+    b->finished = op->fuses;
+    const tw_status st = op->build ? op->build(b) : twi_onednn_plain_c(b);
+    return st == TW_OK && !b->finished ? finish(b) : st;
 }
 
 tw_status twi_onednn_output(twi_build *b)

@@ -1,15 +1,21 @@
 /* shape.c - operators that only move values. */
 #include "engine/onednn/nodes.h"
 
-/* The order of channels must not depend on how wide each source's blocks are: sources whose
- * channels fill whole blocks of 16 stay blocked, others are joined pixel by pixel. */
-static twi_order concat_order(const twi_build *b)
+/* Joined in the order the first source has, so that as few as possible are reordered: blocks of 16
+ * when it is blocked and every source's channels fill whole blocks, otherwise pixel by pixel. */
+static tw_status concat_order(twi_build *b, twi_dtype dtype, twi_order *order)
 {
     const twi_node *node = twi_build_node(b);
-    if (b->shapes[b->node].rank != 3) return TWI_ORDER_PLAIN;
+    const twi_layout *blocked;
+    *order = TWI_ORDER_PLAIN;
+    if (b->shapes[b->node].rank != 3) return TW_OK;
+    *order = TWI_ORDER_NHWC;
     for (size_t i = 0; i < node->n_inputs; i++)
-        if (b->shapes[node->inputs[i]].dims[0] % 16 != 0) return TWI_ORDER_NHWC;
-    return TWI_ORDER_BLOCK16;
+        if (b->shapes[node->inputs[i]].dims[0] % 16 != 0) return TW_OK;
+    const tw_status st = twi_node_layout(b, node->inputs[0], dtype, TWI_ORDER_BLOCK16, &blocked);
+    if (st == TW_OK && twi_layout_equal(twi_value_layout(b, twi_input_value(b, 0)), blocked))
+        *order = TWI_ORDER_BLOCK16;
+    return st;
 }
 
 tw_status twi_onednn_concat(twi_build *b)
@@ -17,10 +23,11 @@ tw_status twi_onednn_concat(twi_build *b)
     const twi_node *node = twi_build_node(b);
     const twi_layout **layouts = NULL, *dst;
     uint32_t *in = NULL, out = TWI_NO_VALUE;
-    const twi_order order = concat_order(b);
+    twi_order order = TWI_ORDER_PLAIN;
     /* Vectors come from dense layers and global pools, which give float32. */
     const twi_dtype dtype = b->shapes[b->node].rank == 3 ? twi_onednn_dtype(b) : TWI_F32;
-    tw_status st = twi_alloc(b->ctx, node->n_inputs, &layouts);
+    tw_status st = concat_order(b, dtype, &order);
+    if (st == TW_OK) st = twi_alloc(b->ctx, node->n_inputs, &layouts);
     if (st == TW_OK) st = twi_alloc(b->ctx, node->n_inputs, &in);
     for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) {
         st = twi_node_layout(b, node->inputs[i], dtype, order, &layouts[i]);
