@@ -14,6 +14,11 @@ static const size_t max_file_bytes = (size_t)1 << 30;
  * this. */
 static const size_t keep_bytes = (size_t)64 << 20;
 
+/* From here on (ResNet-50 has 4.1e9, VGG16 15.5e9) several threads shorten the wait for one
+ * picture. Below, they save a millisecond or two, and cost hundreds of them in compiling and
+ * running when another process wants the cores. */
+static const double heavy_multiplications = 2e9;
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 static tw_status precision_settle(tw_ctx *ctx, const twi_extractor_opts *opts, tw_precision *out)
@@ -44,6 +49,20 @@ static size_t batch_choose(const twi_shape *shapes, size_t n)
     return batch < 1 ? 1 : batch > most ? most : batch;
 }
 
+/* Multiplications of convolutions and dense layers, for one picture. */
+static double multiplications(const twi_network *network, const twi_shape *shapes)
+{
+    double sum = 0;
+    for (size_t i = 0; i < network->n; i++) {
+        const twi_node *node = &network->nodes[i];
+        if (node->op != TWI_OP_CONV && node->op != TWI_OP_DENSE) continue;
+        double positions = 1; /* each weight is used once at each */
+        for (size_t k = 1; k < shapes[i].rank; k++) positions *= (double)shapes[i].dims[k];
+        sum += positions * (double)node->params[TWI_PARAM_WEIGHT]->count;
+    }
+    return sum;
+}
+
 static tw_status sizes_settle(tw_ctx *ctx, twi_extractor *ex)
 {
     const twi_recipe *recipe = &ex->opts.recipe;
@@ -55,6 +74,7 @@ static tw_status sizes_settle(tw_ctx *ctx, twi_extractor *ex)
         const twi_shape *last = &shapes[ex->network->n - 1];
         ex->features = 1;
         for (size_t i = 0; i < last->rank; i++) ex->features *= last->dims[i];
+        ex->heavy = multiplications(ex->network, shapes) >= heavy_multiplications;
         if (ex->opts.batch == 0) ex->opts.batch = batch_choose(shapes, ex->network->n);
     }
     twi_free(shapes);

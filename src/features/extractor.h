@@ -32,6 +32,7 @@ struct twi_extractor {
     twi_extractor_opts opts; /* batch filled in */
     twi_network *network;    /* cut and fused */
     size_t features, input_floats;
+    bool heavy;                       /* one picture is work enough for several threads */
     tw_precision precision;           /* AUTO: not chosen yet */
     twi_program *programs[TWI_FORMS]; /* compiled when first needed */
     size_t threads[TWI_FORMS];        /* each was compiled for */

@@ -459,16 +459,16 @@ static tw_status memory_take(run *r)
 }
 
 /* One thread a worker. Of few pictures what counts is the wait, not the rate: they are computed one
- * at a time, and threads that have no picture are lent to the network. The reference engine gets
- * none of them: they are OpenMP's, which ThreadSanitizer cannot follow. */
+ * at a time, and a heavy network is lent the threads that have no picture. The reference engine
+ * gets none of them: they are OpenMP's, which ThreadSanitizer cannot follow. */
 static void divide_budget(run *r)
 {
-    const twi_extractor_opts *opts = &r->extractor->opts;
+    const twi_extractor *ex = r->extractor;
     const size_t budget = twi_threads(r->ctx), total = r->source->total;
     r->few = total > 0 && total <= FEW_PICTURES;
-    r->batch = r->few ? 1 : opts->batch;
+    r->batch = r->few ? 1 : ex->opts.batch;
     r->n_workers = total > 0 && total < budget ? total : budget;
-    r->threads = r->few && !opts->reference_engine ? budget / r->n_workers : 1;
+    r->threads = r->few && ex->heavy && !ex->opts.reference_engine ? budget / r->n_workers : 1;
 }
 
 /* Fewer threads than asked for is slower, not wrong; none at all is a failure. */

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { PICTURES = 20, THREADS = 3 };
+enum { PICTURES = 9, THREADS = 3 };
 
 static atomic_long allocations = -1, threads_left = -1; /* < 0: never fail */
 
