@@ -167,7 +167,9 @@ static int report_import(session *s, const char *path)
         printf("%zu features, %zu classes of its own\nwritten: ", tw_backbone_feature_count(b),
                tw_backbone_class_count(b));
         text_escaped(stdout, s->opts.output);
-        printf("\nnext:    topwork train PHOTOS --backbone ");
+        printf("\nnext:    ");
+        text_shell(stdout, s->program);
+        printf(" train PHOTOS --backbone ");
         text_shell(stdout, path);
         putchar('\n');
     }

@@ -89,8 +89,9 @@ static void print_text(session *s, const tw_dataset *dataset, const tw_report *r
     report_text(report);
     printf("\nmodel: ");
     text_escaped(stdout, output);
-    printf("%s\nnext:  topwork predict ",
-           s->opts.refit_all ? " (fitted once more on all photos)" : "");
+    printf("%s\nnext:  ", s->opts.refit_all ? " (fitted once more on all photos)" : "");
+    text_shell(stdout, s->program);
+    printf(" predict ");
     text_shell(stdout, output);
     puts(" PHOTO...");
 }

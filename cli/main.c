@@ -126,7 +126,7 @@ static int dispatch(session *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    session s = {.json = {.out = stdout}};
+    session s = {.program = argc > 0 ? argv[0] : "topwork", .json = {.out = stdout}};
     options_init(&s.opts);
     s.opts.json = options_want_json(argc, argv);
     signals_install();

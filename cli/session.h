@@ -25,6 +25,7 @@ enum {
 };
 
 typedef struct session {
+    const char *program; /* how it was called: what the next command to type starts with */
     const command *cmd;
     options opts;
     tw_ctx *ctx;
