@@ -124,7 +124,7 @@ static twi_rows rows_of(const fold *f, const size_t *index, size_t n)
                       .n = n,
                       .d = samples->d,
                       .stride = samples->d,
-                      .shift = {shift, shift + samples->d}};
+                      .shift = {.mean = shift, .inverse = shift + samples->d}};
 }
 
 /* Every C in the span of the training rows. */

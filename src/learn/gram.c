@@ -27,13 +27,14 @@ static tw_status pack(tw_ctx *ctx, void *user, size_t group)
     (void)ctx;
     const job *j = user;
     twi_shift shift = j->rows->shift;
-    if (shift.mean) shift = (twi_shift){shift.mean + j->from, shift.inverse + j->from};
+    if (shift.mean) shift = (twi_shift){shift.mean + j->from, shift.inverse + j->from, false};
     const size_t first = group * TWI_GRAM_COLUMNS;
     float *plain = j->plain + first * DEPTH, *mixed = j->interleaved + first * DEPTH;
     for (size_t r = 0; r < TWI_GRAM_COLUMNS; r++) {
         float *z = plain + r * DEPTH;
         if (first + r < j->rows->n)
-            j->kernels->standardise(twi_row(j->rows, first + r) + j->from, j->depth, shift, z);
+            j->kernels->standardise((const float *)twi_row(j->rows, first + r) + j->from, j->depth,
+                                    shift, z);
         else
             memset(z, 0, j->depth * sizeof *z);
     }

@@ -13,15 +13,16 @@
 #define TWI_WORTH_A_THREAD ((size_t)1 << 20)
 
 typedef struct twi_rows {
-    const float *x;      /* [?, stride] */
+    const void *x;       /* [?, stride] floats; halves when shift.half */
     const size_t *index; /* [n] or NULL: row i of ours is row index[i] of x */
     size_t n, d, stride;
     twi_shift shift;
 } twi_rows;
 
-static inline const float *twi_row(const twi_rows *rows, size_t i)
+static inline const void *twi_row(const twi_rows *rows, size_t i)
 {
-    return rows->x + (rows->index ? rows->index[i] : i) * rows->stride;
+    const size_t size = rows->shift.half ? sizeof(uint16_t) : sizeof(float);
+    return (const char *)rows->x + (rows->index ? rows->index[i] : i) * rows->stride * size;
 }
 
 /* TW_ERR_DATA naming the first feature that is not finite; TW_OK when all are. */
@@ -38,6 +39,11 @@ twi_shift twi_shift_from(const twi_scaler *scaler, float *buffer);
 size_t twi_thinned_width(size_t d, size_t every);
 tw_status twi_rows_thin(tw_ctx *ctx, const twi_rows *rows, size_t every, float factor,
                         float **buffer, twi_rows *copy);
+
+/* A copy [n, d] of the standardised rows in halves: a pass over it reads half the bytes, and is off
+ * by 2^-11 a value. Sets *buffer to NULL where the machine has no such instructions. buffer is to
+ * be freed by the caller. */
+tw_status twi_rows_halve(tw_ctx *ctx, const twi_rows *rows, uint16_t **buffer, twi_rows *copy);
 
 /* Memory for passes with up to k scores a row. */
 typedef struct twi_pass {

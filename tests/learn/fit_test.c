@@ -328,6 +328,23 @@ static void copies_of_rows_do_no_harm(void **state)
     sample_set_free(&set);
 }
 
+/* Values that halves cannot hold: the large way notices and goes on exactly. */
+static void values_beyond_halves_are_fitted_exactly(void **state)
+{
+    (void)state;
+    sample_set set;
+    twi_logreg model;
+    const twi_logreg_opts opts = {.C = 1e-9, .tol = 1e-4, .max_iter = 200};
+    sample_set_make(620, 14003, 2, 7, 0.01, &set);
+    for (size_t i = 0; i < 620; i++) set.x[i * 14003 + 5000] = i % 2 ? 1e5f : -1e5f;
+    assert_int_equal(twi_logreg_fit(ctx, &set.samples, NULL, &opts, &model), TW_OK);
+    assert_true(isfinite(model.objective) && model.objective > 0.0);
+    const double value = plain_objective(ctx, &set.samples, NULL, &model, opts.C, false);
+    assert_true(fabs(model.objective - value) <= 1e-5 * value);
+    twi_logreg_free(&model);
+    sample_set_free(&set);
+}
+
 /* Separable, hardly penalised, features of wild scales left unscaled: still ends, and says how. */
 static void hard_problems_end(void **state)
 {
@@ -361,6 +378,7 @@ int main(void)
         cmocka_unit_test(senseless_samples_are_refused),
         cmocka_unit_test(numbers_that_are_not_finite_are_named),
         cmocka_unit_test(copies_of_rows_do_no_harm),
+        cmocka_unit_test(values_beyond_halves_are_fitted_exactly),
         cmocka_unit_test(hard_problems_end),
     };
     return cmocka_run_group_tests(tests, start, stop);

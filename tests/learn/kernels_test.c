@@ -2,6 +2,7 @@
 #include "testing.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/tensor.h"
 #include "learn/columns.h"
 #include "learn/kernels.h"
 #include "learn/gram.h"
@@ -49,7 +50,8 @@ static void near(double found, double wanted, double size)
 
 static void check_dots(const twi_kernels *k, size_t rows, size_t d, twi_shift shift, size_t classes)
 {
-    const float *x[4], *w = numbers + 6 * D_MAX;
+    const void *x[4];
+    const float *w = numbers + 6 * D_MAX;
     double out[4 * K_MAX];
     for (size_t r = 0; r < rows; r++) x[r] = numbers + r * D_MAX + r; /* no alignment is promised */
     for (size_t i = 0; i < rows * classes; i++) out[i] = 0.5;
@@ -65,7 +67,8 @@ static void check_dots(const twi_kernels *k, size_t rows, size_t d, twi_shift sh
 static void check_sums(const twi_kernels *k, size_t rows, size_t d, twi_shift shift, size_t classes)
 {
     static float g[K_MAX * D_MAX];
-    const float *x[4], *a = numbers + 6 * D_MAX;
+    const void *x[4];
+    const float *a = numbers + 6 * D_MAX;
     for (size_t r = 0; r < rows; r++) x[r] = numbers + r * D_MAX + r;
     for (size_t i = 0; i < classes * D_MAX; i++) g[i] = 0.25f;
     k->sums(x, rows, d, shift, a, classes, g, D_MAX);
@@ -83,7 +86,8 @@ static void dots_and_sums(void **state)
     (void)state;
     const twi_kernels *list[3];
     const size_t n = builds(list);
-    const twi_shift shifts[] = {{NULL, NULL}, {numbers + 4 * D_MAX, numbers + 5 * D_MAX}};
+    const twi_shift shifts[] = {{NULL, NULL, false},
+                                {numbers + 4 * D_MAX, numbers + 5 * D_MAX, false}};
     for (size_t b = 0; b < n; b++)
         for (size_t w = 0; w < TWI_LEN(widths); w++)
             for (size_t rows = 1; rows <= 4; rows++)
@@ -92,6 +96,42 @@ static void dots_and_sums(void **state)
                         check_dots(list[b], rows, widths[w], shifts[s], k);
                         check_sums(list[b], rows, widths[w], shifts[s], k);
                     }
+}
+
+/* Halves are rounded as tensor.h rounds them, and dots and sums then see exactly those values. */
+static void halves(void **state)
+{
+    (void)state;
+    const twi_kernels *list[3];
+    const size_t n = builds(list);
+    const twi_shift shift = {numbers + 4 * D_MAX, numbers + 5 * D_MAX, false},
+                    as_halves = {.half = true};
+    static uint16_t half[4][D_MAX];
+    static float z[4][D_MAX], g[2][3 * D_MAX];
+    for (size_t b = 0; b < n; b++) {
+        if (!list[b]->to_half) continue;
+        for (size_t w = 0; w < TWI_LEN(widths); w++) {
+            const size_t d = widths[w];
+            const void *x[4] = {half[0], half[1], half[2], half[3]},
+                       *y[4] = {z[0], z[1], z[2], z[3]};
+            double out[2][12] = {{0}};
+            for (size_t r = 0; r < 4; r++) {
+                list[b]->to_half(numbers + r * D_MAX + r, d, shift, half[r]);
+                list[b]->standardise(numbers + r * D_MAX + r, d, shift, z[r]);
+                for (size_t j = 0; j < d; j++) {
+                    assert_int_equal(half[r][j], twi_f32_to_f16(z[r][j]));
+                    z[r][j] = twi_f16_to_f32(half[r][j]);
+                }
+            }
+            list[b]->dots(x, 4, d, as_halves, numbers, D_MAX, 3, out[0]);
+            list[b]->dots(y, 4, d, (twi_shift){0}, numbers, D_MAX, 3, out[1]);
+            assert_memory_equal(out[0], out[1], sizeof out[0]);
+            memset(g, 0, sizeof g);
+            list[b]->sums(x, 4, d, as_halves, numbers, 3, g[0], D_MAX);
+            list[b]->sums(y, 4, d, (twi_shift){0}, numbers, 3, g[1], D_MAX);
+            assert_memory_equal(g[0], g[1], sizeof g[0]);
+        }
+    }
 }
 
 static void gram_matrices(void **state)
@@ -103,7 +143,7 @@ static void gram_matrices(void **state)
     float *x;
     assert_int_equal(twi_alloc(ctx, 197 * 1100, &x), TW_OK);
     for (size_t i = 0; i < 197 * 1100; i++) x[i] = numbers[(i * 7919) % TWI_LEN(numbers)];
-    const twi_shift shift = {numbers, numbers + D_MAX};
+    const twi_shift shift = {numbers, numbers + D_MAX, false};
     for (size_t a = 0; a < TWI_LEN(n_of); a++)
         for (size_t b = 0; b < TWI_LEN(d_of); b++) {
             const twi_rows rows = {
@@ -170,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dots_and_sums),
+        cmocka_unit_test(halves),
         cmocka_unit_test(gram_tiles),
         cmocka_unit_test(gram_matrices),
         cmocka_unit_test(columns_have_the_same_bits),
