@@ -393,13 +393,13 @@ static void choose(run *r)
     const tw_precision other = bf16 ? TW_PRECISION_F32 : TW_PRECISION_BF16;
     twi_free(r->rows[other]);
     r->rows[other] = NULL;
-    twi_text number = {0};
-    twi_text_double(&number, least);
+    /* In millionths, rounded down: %f would write the caller's decimal point. */
+    const unsigned millionths = least > 0 ? (unsigned)(least * 1e6) : 0;
     twi_log(r->ctx, TW_LOG_INFO,
-            "precision %s: on %zu pictures bf16 features have a cosine to f32 of %s or more; %s",
-            twi_precision_name(ex->precision), readable_held(r), number.text ? number.text : "?",
-            bf16 ? "0.999 is asked for" : "0.999 would be needed");
-    twi_text_free(&number);
+            "precision %s: bf16 features of %zu pictures have a cosine of %u.%06u to those of f32; "
+            "0.999 is needed",
+            twi_precision_name(ex->precision), readable_held(r), millionths / 1000000,
+            millionths % 1000000);
 }
 
 /* Computes the first readable pictures in f32 and then again in bf16, holding their rows back until
