@@ -10,6 +10,8 @@
 #include "base/rng.h"
 #include "bundle/bundle.h"
 #include "engine/engine.h"
+#include "engine/kernels/winograd.h"
+#include "engine/primitive.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -119,11 +121,42 @@ static tw_status read_backbone(tw_ctx *ctx, const char *path, twi_bundle **bundl
     return st;
 }
 
-/* Multiplications and additions of one picture by the definition of convolution, and the bytes of
- * weights and feature maps if each were read and written once. */
+/* Multiplications and additions of one picture by the definition of convolution, the same with
+ * F(4 x 4, 3 x 3) where it can be used (its transforms not counted), and the numbers of weights and
+ * of values of feature maps if each were read and written once. */
 typedef struct work {
-    double operations, weights, values;
+    double operations, fewest, weights, values;
 } work;
+
+static double fewest_operations(const twi_node *node, const size_t out[3], double direct)
+{
+    const twi_window *w = &node->window;
+    const size_t *dims = node->params[TWI_PARAM_WEIGHT]->dims;
+    const bool suits = node->op == TWI_OP_CONV && w->kernel[0] == 3 && w->kernel[1] == 3 &&
+                       w->stride[0] == 1 && w->stride[1] == 1 && node->groups == 1 && dims[1] >= 16;
+    if (!suits) return direct;
+    const size_t tiles = (out[1] + 3) / 4 * ((out[2] + 3) / 4);
+    return 2.0 * TWI_WINO_POINTS * (double)tiles * (double)dims[0] * (double)dims[1];
+}
+
+/* What one core multiplies and adds in a second, at most, on numbers that are in its first cache: 0
+ * where there is no kernel to ask. */
+static double peak_rate(twi_dtype dtype)
+{
+    enum { TILES = 6, DEPTH = 64, CALLS = 2000 };
+    static unsigned char v[TILES * DEPTH * 4], u[DEPTH * TWI_WINO_GROUP * 4];
+    static float m[TILES * TWI_WINO_GROUP];
+    const twi_isa isa = twi_device_isa(); /* in bfloat16 AMX does the work, and does more */
+    const bool here = dtype == TWI_BF16 ? isa == TWI_ISA_AVX512_BF16 : isa >= TWI_ISA_AVX512;
+    const twi_wino_kernels *kernels = here ? twi_wino_avx512(dtype) : NULL;
+    double best = 0.0;
+    for (int run = 0; kernels && run < 50; run++) {
+        const double start = twi_seconds();
+        for (int i = 0; i < CALLS; i++) kernels->multiply(TILES, DEPTH, 4, v, u, m);
+        best = fmax(best, 2.0 * CALLS * TILES * DEPTH * TWI_WINO_GROUP / (twi_seconds() - start));
+    }
+    return best;
+}
 
 static tw_status count_work(tw_ctx *ctx, const twi_network *net, const options *o, work *out)
 {
@@ -139,6 +172,7 @@ static tw_status count_work(tw_ctx *ctx, const twi_network *net, const options *
         const double weights = (double)net->nodes[i].params[TWI_PARAM_WEIGHT]->count;
         out->weights += weights;
         out->operations += 2.0 * weights * places;
+        out->fewest += fewest_operations(&net->nodes[i], shapes[i].dims, 2.0 * weights * places);
     }
     twi_free(shapes);
     return st;
@@ -159,6 +193,26 @@ static void draw_pictures(float *pictures, size_t count)
         const double smooth = 60.0 * sin((double)i / 3000.0) * cos((double)(i % 672) / 90.0);
         pictures[i] = (float)(smooth + 80.0 * twi_rng_double(&rng) - 40.0);
     }
+}
+
+/* The rate and how far it is from what the arithmetic and the memory need. */
+static void report(const options *o, const work *w, double rate)
+{
+    const twi_dtype dtype = o->precision == TW_PRECISION_BF16 ? TWI_BF16 : TWI_F32;
+    const double size = (double)twi_dtype_size(dtype), peak = peak_rate(dtype) * (double)o->threads;
+    printf("median %.3f pictures/s on %s, %zu threads\n", rate, twi_engine_isa(), o->threads);
+    printf("operations: %.2f GFLOP a picture by definition, %.2f with F(4 x 4): %.0f GFLOP/s\n",
+           w->operations / 1e9, w->fewest / 1e9, rate * w->fewest / 1e9);
+    if (peak > 0.0)
+        printf("limit: %zu times %.0f GFLOP/s, so %.1f pictures/s by definition, %.1f "
+               "with "
+               "F(4 x 4); reached %.0f %% of the latter\n",
+               o->threads, peak / (double)o->threads / 1e9, peak / w->operations, peak / w->fewest,
+               100.0 * rate * w->fewest / peak);
+    printf("bytes: %.1f MB of maps a picture, %.1f MB of weights a batch as stored: %.2f GB/s at "
+           "least\n",
+           w->values * size / 1e6, w->weights * size / 1e6,
+           rate * size * (w->values + w->weights / (double)o->batch) / 1e9);
 }
 
 static tw_status measure(tw_ctx *ctx, const options *o, const work *w, const twi_program *program,
@@ -186,13 +240,7 @@ static tw_status measure(tw_ctx *ctx, const options *o, const work *w, const twi
     twi_workspace_free(workspace);
     if (st != TW_OK) return st;
     qsort(rates, o->runs, sizeof *rates, ascending);
-    const double median = rates[o->runs / 2], size = o->precision == TW_PRECISION_BF16 ? 2.0 : 4.0;
-    printf(
-        "median %.3f pictures/s on %s: %.0f GFLOP/s by definition (%.2f GFLOP a picture), %.1f MB "
-        "a picture and %.1f MB of weights a batch, so %.1f GB/s at least\n",
-        median, twi_engine_isa(), median * w->operations / 1e9, w->operations / 1e9,
-        w->values * size / 1e6, w->weights * size / 1e6,
-        median * size * (w->values + w->weights / (double)o->batch) / 1e9);
+    report(o, w, rates[o->runs / 2]);
     return TW_OK;
 }
 
@@ -237,8 +285,8 @@ static tw_status bench(tw_ctx *ctx, const options *o)
     work w;
     tw_status st =
         o->backbone ? read_backbone(ctx, o->backbone, &bundle, &net) : make_vgg16(ctx, &net);
-    if (st == TW_OK) st = count_work(ctx, net, o, &w);
     if (st == TW_OK) st = twi_network_for_inference(ctx, net, TWI_OUTPUT_FLAT, true, &frozen);
+    if (st == TW_OK) st = count_work(ctx, frozen, o, &w);
     const double drawn = twi_seconds();
     if (st == TW_OK) st = twi_program_new(ctx, frozen, &opts, NULL, &program);
     if (st == TW_OK)
