@@ -4,7 +4,7 @@
  *     head-bench FILE N D K THREADS      FILE: f32 x [N, D], u32 y [N], little-endian
  *
  * Each line of standard input is a question, each line of output its answer:
- *     fit           seconds of scaler, seconds of fit, iterations, readings of the matrix,
+ *     fit           seconds of scaler, seconds of fit, iterations, bytes moved,
  * objective choose        seconds, C        (5 folds, C = 1e-4 ... 10) read          GB/s at which
  * all threads together read the matrix multiply      GFLOP/s of all threads together in the Gram
  * kernel, from first-level cache save PATH     coefficients and intercepts of the last fit as f64
@@ -49,8 +49,8 @@ static tw_status fit(bench *b)
     twi_logreg_free(&b->model);
     if (st == TW_OK) st = twi_logreg_fit(b->ctx, &b->samples, &scaler, &opts, &b->model);
     const double end = twi_seconds();
-    printf("%.6f %.6f %zu %zu %.17g\n", middle - start, end - middle, b->model.iterations,
-           b->model.readings, b->model.objective);
+    printf("%.6f %.6f %zu %.0f %.17g\n", middle - start, end - middle, b->model.iterations,
+           b->model.traffic, b->model.objective);
     twi_scaler_free(&scaler);
     return st;
 }

@@ -124,7 +124,7 @@ def bench(args, k):
     reads, multiplies = [], []
     for _ in range(args.runs):
         a, b, model = time_theirs(x, y)
-        scaler, fit, iterations, readings, _ = ours.ask("fit")
+        scaler, fit, iterations, traffic, _ = ours.ask("fit")
         theirs_times.append((a, b))
         ours_times.append((float(scaler), float(fit)))
         ratios.append((a + b) / (float(scaler) + float(fit)))
@@ -137,10 +137,10 @@ def bench(args, k):
     print(f"\n{n} x {d} float32, {k} classes, C = 1, {args.runs} paired runs")
     print("                 scaler ms    fit ms    sum ms         gap   (gap: relative, above the optimum)")
     row("scikit-learn", *middle[0], gap(z, y, k, model.coef_, model.intercept_, best), f"{model.n_iter_.max()} iterations")
-    row("topwork", *middle[1], gap(z, y, k, *ours.model(), best), f"{iterations} iterations, {readings} readings of the matrix")
+    row("topwork", *middle[1], gap(z, y, k, *ours.model(), best), f"{iterations} iterations, {float(traffic) / (4 * x.size):.1f} readings of the matrix")
     print(f"  ratio {statistics.median(ratios):.1f} x (runs: {', '.join(f'{r:.1f}' for r in ratios)})")
-    gram = int(iterations) > int(readings)  # iterations that did not read the matrix
-    limit(n, d, int(readings), gram, max(reads), max(multiplies), sum(middle[1]))
+    gram = float(traffic) < 2 * x.size * int(iterations)  # iterations that did not read the matrix
+    limit(n, d, float(traffic) / (4 * x.size), gram, max(reads), max(multiplies), sum(middle[1]))
     if args.choose:
         choose(ours, x, y, k)
     ours.close()
@@ -153,7 +153,7 @@ def limit(n, d, readings, gram, read, multiply, seconds):
     flops = n * (n + 1) * d * 1e-9 if gram else 0.0
     flops_ms = flops / multiply * 1e3
     least = bytes_ms + flops_ms
-    print(f"  limit {least:.0f} ms: {readings + 1} readings x {size * 1e3:.0f} MB at {read:.1f} GB/s = {bytes_ms:.0f} ms"
+    print(f"  limit {least:.0f} ms: {readings + 1:.1f} readings x {size * 1e3:.0f} MB at {read:.1f} GB/s = {bytes_ms:.0f} ms"
           + (f", Gram matrix {flops:.0f} GFLOP at {multiply:.0f} GFLOP/s = {flops_ms:.0f} ms" if gram else "")
           + f"; reached {100 * least / (1e3 * seconds):.0f} %. Reading the matrix twice, the least any way needs: "
           f"{2 * size / read * 1e3:.0f} ms")

@@ -19,7 +19,7 @@ typedef struct twi_samples {
 
 typedef struct twi_scaler {
     size_t d;
-    double *mean, *var, *scale; /* [d] each; transform: (x - mean) / scale */
+    double *mean, *var, *scale; /* [d] each; transform: (x - mean) / scale; var: NULL once loaded */
 } twi_scaler;
 
 tw_status twi_scaler_fit(tw_ctx *ctx, const twi_samples *samples, twi_scaler *out);
@@ -44,14 +44,16 @@ typedef struct twi_logreg {
     double objective;  /* sum_i w_i loss_i + ||coef||^2 / (2 C) at the end */
     double gradient;   /* max |g| at the end */
     size_t iterations;
-    size_t readings; /* of all samples by the fit, from first to last; not saved */
+    double traffic; /* bytes of samples the fit read, and wrote as a copy; not saved */
     bool converged;
 } twi_logreg;
 
-/* Fits on standardised samples: scaler (may be NULL: none) is applied to rows on the fly, x itself
- * is not changed. Running out of max_iter is not an error: converged is false and a warning is
- * logged in scikit-learn's words. Cancels through twi_progress (stage "fit"). Result independent of
- * the thread count. */
+/* Fits on standardised samples: scaler (may be NULL: none) is applied to rows as they are read, x
+ * is not changed. Unless max_iter runs out first, the objective is certified to lie within 1e-6 of
+ * its minimum (relative). Running out is not an error: where the gradient is then above tol,
+ * converged is false and a warning is logged in scikit-learn's words. Memory: less than half of x
+ * beside it. Cancels through twi_progress (stage "fit"). Result independent of the thread count.
+ * TW_ERR_DATA: no samples, one class, a class without samples, a feature that is not finite. */
 tw_status twi_logreg_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                          const twi_logreg_opts *opts, twi_logreg *out);
 /* decision [n, rows]: scaled x times coef plus intercept. */

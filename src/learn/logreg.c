@@ -21,7 +21,8 @@ typedef struct fitting {
     double *x, *gradient; /* [primal.length] */
     double f, gap;
     double scale; /* what the start learned of the inverse curvature; 0: nothing */
-    size_t iterations, readings;
+    size_t iterations;
+    double traffic; /* beside the passes */
     twi_end end;
 } fitting;
 
@@ -53,7 +54,7 @@ static tw_status start_in_span(tw_ctx *ctx, fitting *fit)
     if ((st = twi_zalloc(ctx, 4 * span.cells, &x)) != TW_OK) goto done;
     if ((st = twi_span_solve(ctx, &span, &search, x, x + 2 * span.cells)) != TW_OK) goto done;
     fit->iterations = search.iterations;
-    fit->readings = 1;
+    fit->traffic = 4.0 * (double)(fit->training->rows.n * fit->training->rows.d);
     fit->scale = search.scale;
     st = lift(ctx, fit, x, 1.0, span.bias);
 done:
@@ -112,7 +113,10 @@ static tw_status start_large(tw_ctx *ctx, fitting *fit)
     uint16_t *buffer;
     tw_status st = twi_rows_halve(ctx, &fit->training->rows, &buffer, &half);
     if (st != TW_OK) return st;
-    if (buffer) fit->primal.pass.rows = &half;
+    if (buffer) {
+        fit->primal.pass.rows = &half;
+        fit->traffic = (4.0 + 2.0) * (double)(half.n * half.d);
+    }
     st = start_coarse(ctx, fit);
     if (st == TW_OK && buffer) st = approach(ctx, fit);
     if (st == TW_ERR_DIVERGED) { /* values beyond what halves hold: start from nothing, exactly */
@@ -167,17 +171,17 @@ static tw_status finish(tw_ctx *ctx, fitting *fit)
  * the cause. */
 static bool judge(tw_ctx *ctx, const fitting *fit)
 {
-    const bool flat_enough = twi_primal_steepness(&fit->primal, fit->gradient) <= fit->opts->tol;
-    if (flat_enough) return true;
+    const bool proved = fit->gap <= GAP * fit->f;
+    const bool flat = twi_primal_steepness(&fit->primal, fit->gradient) <= fit->opts->tol;
     if (fit->end == TWI_END_LIMIT) {
+        if (flat) return true;
         twi_log(ctx, TW_LOG_WARNING,
                 "lbfgs failed to converge (status=1): STOP: TOTAL NO. of ITERATIONS REACHED LIMIT. "
                 "Increase the number of iterations (max_iter, now %zu) or scale the data.",
                 fit->opts->max_iter);
         return false;
     }
-    if (fit->gap <= GAP * fit->f)
-        return true; /* a tol below the rounding error, at a certified optimum */
+    if (proved) return true; /* also with a tol below the rounding error */
     twi_log(ctx, TW_LOG_WARNING,
             "lbfgs failed to converge (status=2): ABNORMAL_TERMINATION_IN_LNSRCH.");
     return false;
@@ -195,7 +199,7 @@ static tw_status hand_over(tw_ctx *ctx, const fitting *fit, twi_logreg *out)
     model.objective = fit->f;
     model.gradient = twi_primal_steepness(&fit->primal, fit->gradient);
     model.iterations = fit->iterations;
-    model.readings = fit->readings + fit->primal.pass.readings;
+    model.traffic = fit->traffic + fit->primal.pass.traffic;
     model.converged = judge(ctx, fit);
     *out = model, model = (twi_logreg){0};
 done:

@@ -173,7 +173,7 @@ static tw_status run(tw_ctx *ctx, job *j, const double *w)
     twi_pass *p = j->pass;
     const size_t cells = p->k * p->rows->d;
     j->kernels = twi_kernels_best();
-    p->readings++;
+    p->traffic += (double)(p->rows->n * p->rows->d) * (p->rows->shift.half ? 2.0 : 4.0);
     if (w)
         for (size_t i = 0; i < cells; i++) p->weights[i] = (float)w[i];
     tw_status st = TW_OK;

@@ -49,7 +49,7 @@ tw_status twi_rows_halve(tw_ctx *ctx, const twi_rows *rows, uint16_t **buffer, t
 typedef struct twi_pass {
     const twi_rows *rows;
     size_t k, chunk_rows, chunks;
-    size_t readings;  /* so far */
+    double traffic;   /* bytes of rows read so far */
     float *weights;   /* [k, d] */
     float *partial;   /* [chunks, k, d] sums over a few rows; made when first needed */
     double *sums;     /* [chunks, k, d] sums over a chunk; likewise */
