@@ -3,6 +3,7 @@
 
 #include "engine/team.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* Tiles multiplied together: enough that weights, which stream through the cache, are used often,
@@ -125,6 +126,7 @@ typedef struct job {
     const unsigned char *src, *u;
     unsigned char *dst, *scratch;
     const float *bias;
+    atomic_size_t next; /* chunk that nobody has taken yet, when each works on its own */
 } job;
 
 /* Where a tile begins: its picture, and the row and column of its first output. */
@@ -210,23 +212,34 @@ static void run_chunk(const job *j, size_t first, size_t count, unsigned char *v
     if (members > 1) twi_team_barrier();
 }
 
+/* Chunks on its own: whoever is free takes the next, so that a core lent to another program holds
+ * nobody up. Which thread computes a tile does not change it. */
+static void run_alone(job *j, unsigned char *v, float *m)
+{
+    const twi_wino *c = j->conv;
+    size_t first;
+    while ((first = atomic_fetch_add(&j->next, 1) * c->chunk) < c->tiles)
+        run_chunk(j, first, smaller(c->chunk, c->tiles - first), v, m, 0, 1);
+}
+
 static void run_share(void *user, size_t member, size_t members)
 {
-    const job *j = user;
+    job *j = user;
     const twi_wino *c = j->conv;
     unsigned char *v = j->scratch + (c->together ? 0 : member * c->v_bytes);
     unsigned char *m = j->scratch + (c->together ? c->v_bytes : c->threads * c->v_bytes);
     float *products = (float *)(void *)(m + member * c->m_bytes);
-    size_t begin = 0, end = c->tiles;
-    if (!c->together) twi_team_share(c->tiles, member, members, &begin, &end);
-    for (size_t t = begin; t < end; t += c->chunk)
-        run_chunk(j, t, smaller(c->chunk, end - t), v, products, c->together ? member : 0,
-                  c->together ? members : 1);
+    if (!c->together) {
+        run_alone(j, v, products);
+        return;
+    }
+    for (size_t t = 0; t < c->tiles; t += c->chunk)
+        run_chunk(j, t, smaller(c->chunk, c->tiles - t), v, products, member, members);
 }
 
 void twi_wino_run(const twi_wino *c, const void *src, const void *u, const float *bias, void *dst,
                   void *scratch)
 {
-    job j = {c, src, u, dst, scratch, bias};
+    job j = {c, src, u, dst, scratch, bias, 0};
     twi_team_run(c->threads, run_share, &j);
 }
