@@ -10,7 +10,7 @@
 #include "learn/loss.h"
 
 /* Multiply-adds below which starting threads costs more than it saves. */
-#define TWI_WORTH_A_THREAD ((size_t)1 << 20)
+#define TWI_WORTH_A_THREAD ((size_t)1 << 22)
 
 typedef struct twi_rows {
     const void *x;       /* [?, stride] floats; halves when shift.half */
