@@ -148,6 +148,7 @@ tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *ex, size_t form, siz
     const twi_engine_opts opts = {
         .precision = precision,
         .batch = few ? 1 : ex->opts.batch,
+        .brief = few,
         .height = ex->opts.recipe.height,
         .width = ex->opts.recipe.width,
         .threads = threads,

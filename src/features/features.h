@@ -53,9 +53,8 @@ typedef struct twi_extract_stats {
  * A picture's row depends on that picture and the precision, not on its neighbours nor on the
  * number of threads. One exception: the pictures of a run whose source->total is 1 to 16 are
  * computed one at a time (a heavy network is lent the threads that have no picture); that is
- * another compiled program. Its rows agree with a long run's within 1e-5 of the row's largest
- * feature in f32 and 2 % of it in bf16 (with drawn weights on Zen 4: the same bits for VGG16; 3e-7
- * and 0.24 % for a ResNet-18 at half width).
+ * another compiled program, made to be compiled soon rather than to run soon. Its rows agree with a
+ * long run's within 1e-5 of the row's largest feature in f32 and 2 % of it in bf16.
  *
  * Memory: for each thread one workspace of the network, one decoded picture, and 4 x batch rows (at
  * least 64 rows in all), whatever the number of pictures. */
