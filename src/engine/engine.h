@@ -15,8 +15,8 @@ typedef struct twi_engine_opts {
     size_t batch, height, width;
     size_t threads; /* the engine's share of the budget, >= 1 */
     bool reference; /* the plain C reference (f32 only) instead of oneDNN */
-    bool brief;     /* soon compiled rather than soon run: nothing is packed into Winograd form. For a
-                       handful of pictures; results agree with the other form within rounding */
+    bool brief; /* soon compiled rather than soon run: nothing is packed into Winograd form. For a
+                   handful of pictures; results agree with the other form within rounding */
 } twi_engine_opts;
 
 /* Compiles network, which may be freed afterwards. share (may be NULL): a program of the same
