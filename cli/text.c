@@ -95,6 +95,20 @@ char *text_escape(const char *text)
     return fresh;
 }
 
+const char *text_reason(const char *message, const char *path)
+{
+    const char *at = message;
+    while (*path) {
+        char escape[12];
+        const size_t taken = *path == '\\' ? 0 : escape_at(path, escape);
+        const size_t n = taken ? strlen(escape) : 1;
+        if (strncmp(at, taken ? escape : path, n) != 0) return message;
+        at += n;
+        path += taken ? taken : 1;
+    }
+    return strncmp(at, ": ", 2) == 0 ? at + 2 : message;
+}
+
 size_t text_columns(const char *text)
 {
     size_t columns = 0;

@@ -29,6 +29,10 @@ void text_escaped(FILE *out, const char *text);
 /* The same into fresh memory; NULL when there is none left. */
 char *text_escape(const char *text);
 
+/* What a message of the library says after the "path: " that it may begin with. The library escapes
+ * control characters and leaves backslashes alone. */
+const char *text_reason(const char *message, const char *path);
+
 /* Columns that text takes: code points, not bytes. */
 size_t text_columns(const char *text);
 

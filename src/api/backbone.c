@@ -255,25 +255,24 @@ static void add_name(void *user, const char *name, const char *path)
     twi_text *names = user;
     (void)path;
     if (names->length > 0) twi_text_add(names, ", ");
-    twi_text_add(names, name);
+    twi_text_escape(names, name);
 }
 
 static tw_status not_found(tw_ctx *ctx, const char *name)
 {
-    twi_text names = {0}, how = {0};
+    twi_text names = {0}, text = {0};
     tw_status st = tw_backbone_list(ctx, add_name, &names);
     if (st != TW_OK) goto done;
-    twi_published_explain(name, &how);
-    if (names.failed || how.failed) {
-        st = twi_fail(ctx, TW_ERR_NOMEM, "no memory for a message");
-        goto done;
-    }
-    st = twi_fail(ctx, TW_ERR_NOT_FOUND, "backbone %s is not installed; installed: %s%s%s", name,
-                  names.length > 0 ? names.text : "none", how.length > 0 ? "\n" : "",
-                  how.length > 0 ? how.text : "");
+    twi_text_add(&text, "backbone ");
+    twi_text_escape(&text, name);
+    twi_text_add(&text, " is not installed; installed: ");
+    twi_text_add(&text, names.length > 0 ? names.text : "none");
+    twi_published_explain(name, &text);
+    st = names.failed || text.failed ? twi_fail(ctx, TW_ERR_NOMEM, "no memory for a message")
+                                     : twi_fail_lines(ctx, TW_ERR_NOT_FOUND, text.text);
 done:
     twi_text_free(&names);
-    twi_text_free(&how);
+    twi_text_free(&text);
     return st;
 }
 

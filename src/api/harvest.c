@@ -2,6 +2,7 @@
 #include "api/harvest.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "base/threads.h"
 
 #include <stdio.h>
@@ -29,11 +30,9 @@ static const char *next_path(void *user, size_t i)
 static tw_status note_skipped(run *r, size_t i, const char *message)
 {
     const char *path = tw_dataset_path(r->dataset, r->order[i]);
-    const size_t length = strlen(path);
-    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0)
-        message += length + 2;
     const tw_status st = twi_names_add(r->ctx, &r->report->skipped_paths, path);
-    return st != TW_OK ? st : twi_names_add(r->ctx, &r->report->skipped_reasons, message);
+    if (st != TW_OK) return st;
+    return twi_names_add(r->ctx, &r->report->skipped_reasons, twi_text_reason(message, path));
 }
 
 static int take_row(void *user, size_t i, tw_status status, const char *message,

@@ -41,7 +41,7 @@ void twi_published_explain(const char *name, twi_text *out)
     const char *file = strrchr(p->trunk.address, '/') + 1;
     twi_text_format(
         out,
-        "%s is published at %s (MD5 %s). To install it:\n"
+        "\n%s is published at %s (MD5 %s). To install it:\n"
         "  curl -LO %s\n"
         "  echo '%s  %s' | md5sum -c\n"
         "  dir=${XDG_DATA_HOME:-$HOME/.local/share}/topwork/backbones; mkdir -p \"$dir\"\n"

@@ -17,8 +17,8 @@ typedef struct twi_published {
 
 const twi_published *twi_published_find(const char *name); /* NULL: none */
 
-/* Appends where name is published, its hash and the commands that install it; nothing for other
- * names. */
+/* Appends lines: where name is published, its hash and the commands that install it; nothing for
+ * other names. */
 void twi_published_explain(const char *name, twi_text *out);
 
 #endif

@@ -53,35 +53,41 @@ const char *tw_last_error(const tw_ctx *ctx)
     return ctx ? ctx->message : "";
 }
 
-/* The formatted sentence with control characters escaped, cut to what fits. Newlines stay: the
- * message of a missing backbone has several lines of commands. */
-static void message_set(tw_ctx *ctx, const char *text)
+/* text into out [size], control characters as C writes them, cut to what fits. Escaping twice is
+ * escaping once: backslashes stay as they are. */
+static void escape_into(char *out, size_t size, const char *text)
 {
     size_t at = 0;
-    for (const char *p = text; *p; p++) {
-        const unsigned char c = (unsigned char)*p;
-        char piece[8];
-        const bool control = (c < 0x20 && c != '\n') || c == 0x7f;
-        const int length = control ? snprintf(piece, sizeof piece, "\\x%02x", c)
-                                   : snprintf(piece, sizeof piece, "%c", c);
-        if (length < 0 || at + (size_t)length >= sizeof ctx->message) break;
-        memcpy(ctx->message + at, piece, (size_t)length);
-        at += (size_t)length;
+    while (*text) {
+        char piece[12];
+        const size_t taken = twi_text_escape_control(text, piece);
+        const size_t length = taken > 0 ? strlen(piece) : 1;
+        if (at + length >= size) break;
+        memcpy(out + at, taken > 0 ? piece : text, length);
+        at += length;
+        text += taken > 0 ? taken : 1;
     }
-    ctx->message[at] = '\0';
+    out[at] = '\0';
 }
 
 static void message_format(tw_ctx *ctx, const char *suffix, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
+/* The formatted sentence, escaped, and suffix, which is so already and may have several lines. */
 static void message_format(tw_ctx *ctx, const char *suffix, const char *format, va_list args)
 {
     char text[MESSAGE_BYTES];
     const int length = vsnprintf(text, sizeof text, format, args);
     if (length < 0) text[0] = '\0';
-    const size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, "%s", suffix);
-    message_set(ctx, text);
+    escape_into(ctx->message, sizeof ctx->message, text);
+    const size_t used = strlen(ctx->message);
+    snprintf(ctx->message + used, sizeof ctx->message - used, "%s", suffix);
+}
+
+tw_status twi_fail_lines(tw_ctx *ctx, tw_status status, const char *text)
+{
+    if (ctx) snprintf(ctx->message, sizeof ctx->message, "%s", text);
+    return status;
 }
 
 tw_status twi_fail(tw_ctx *ctx, tw_status status, const char *format, ...)
@@ -128,7 +134,9 @@ void twi_log(tw_ctx *ctx, tw_log_level level, const char *format, ...)
     va_start(args, format);
     const int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (length >= 0) ctx->log(ctx->log_user, level, text);
+    char escaped[MESSAGE_BYTES];
+    escape_into(escaped, sizeof escaped, text);
+    if (length >= 0) ctx->log(ctx->log_user, level, escaped);
 }
 
 /* ---- progress and cancelling --------------------------------------------------------------- */

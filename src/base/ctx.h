@@ -21,7 +21,8 @@
 
 /* Records the sentence for tw_last_error() and returns status, so that a failure is one line:
  *     return twi_fail(ctx, TW_ERR_FORMAT, "%s: found %zu, need %zu", name, found, need);
- * Control characters coming from file names are C-escaped on the way. ctx may be NULL. */
+ * Control characters, line ends among them, are C-escaped on the way: they come from file names.
+ * ctx may be NULL. */
 tw_status twi_fail(tw_ctx *ctx, tw_status status, const char *format, ...) TWI_PRINTF(3, 4);
 
 /* twi_fail() for a failed system call: appends ": " and the text of errno_value. TW_ERR_NOMEM for
@@ -30,6 +31,9 @@ tw_status twi_fail_errno(tw_ctx *ctx, int errno_value, const char *format, ...) 
 
 /* Puts a prefix before the sentence already recorded ("photo.jpg: " + "..."); returns status. */
 tw_status twi_fail_prefix(tw_ctx *ctx, tw_status status, const char *format, ...) TWI_PRINTF(3, 4);
+
+/* twi_fail() for a text of several lines, taken as it is. */
+tw_status twi_fail_lines(tw_ctx *ctx, tw_status status, const char *text);
 
 /* Sends one line to the caller's log function, if there is one. Never prints. */
 void twi_log(tw_ctx *ctx, tw_log_level level, const char *format, ...) TWI_PRINTF(3, 4);

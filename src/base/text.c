@@ -139,18 +139,44 @@ bool twi_utf8_valid(const char *bytes, size_t size)
     return true;
 }
 
-void twi_text_escape(twi_text *out, const char *bytes, size_t size)
+size_t twi_text_escape_control(const char *text, char *escape)
 {
     static const char letters[] = "abtnvfr"; /* \a is 7, ... \r is 13 */
-    for (size_t i = 0; i < size; i++) {
-        const unsigned char c = (unsigned char)bytes[i];
-        if (c >= 7 && c <= 13)
-            twi_text_format(out, "\\%c", letters[c - 7]);
-        else if (c < 0x20 || c == 0x7f)
-            twi_text_format(out, "\\x%02x", c);
-        else if (c == '\\')
-            twi_text_add(out, "\\\\");
+    const unsigned char c = (unsigned char)text[0], next = c ? (unsigned char)text[1] : 0;
+    if (c >= 7 && c <= 13)
+        sprintf(escape, "\\%c", letters[c - 7]);
+    else if ((c > 0 && c < 0x20) || c == 0x7f)
+        sprintf(escape, "\\%03o", c);
+    else if (c == 0xc2 && next >= 0x80 && next <= 0x9f)
+        return sprintf(escape, "\\302\\%03o", next), 2;
+    else
+        return 0;
+    return 1;
+}
+
+const char *twi_text_reason(const char *message, const char *path)
+{
+    const char *at = message;
+    while (*path) {
+        char escape[12];
+        const size_t taken = twi_text_escape_control(path, escape);
+        const size_t length = taken > 0 ? strlen(escape) : 1;
+        if (strncmp(at, taken > 0 ? escape : path, length) != 0) return message;
+        at += length;
+        path += taken > 0 ? taken : 1;
+    }
+    return strncmp(at, ": ", 2) == 0 ? at + 2 : message;
+}
+
+void twi_text_escape(twi_text *out, const char *text)
+{
+    while (*text) {
+        char escape[12];
+        const size_t taken = twi_text_escape_control(text, escape);
+        if (taken > 0)
+            twi_text_add(out, escape);
         else
-            twi_text_add_bytes(out, &bytes[i], 1);
+            twi_text_add_bytes(out, text, 1);
+        text += taken > 0 ? taken : 1;
     }
 }

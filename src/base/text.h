@@ -25,7 +25,16 @@ double twi_parse_double(const char *text, char **end);
 /* True when the bytes are well-formed UTF-8 (RFC 3629). */
 bool twi_utf8_valid(const char *bytes, size_t size);
 
-/* Appends bytes with control characters, backslash and DEL C-escaped; other bytes as they are. */
-void twi_text_escape(twi_text *out, const char *bytes, size_t size);
+/* The C escape of the control character at text ("\\n", "\\033") into escape [12], and how many
+ * bytes it stands for; 0: there is none. Those of Latin-1 (U+0080 to U+009F) count too: terminals
+ * obey them. */
+size_t twi_text_escape_control(const char *text, char *escape);
+
+/* What a message says after the "path: " that it may begin with, path being escaped there. */
+const char *twi_text_reason(const char *message, const char *path);
+
+/* Appends text with its control characters escaped; other bytes, backslashes too, as they are:
+ * escaping twice is escaping once. */
+void twi_text_escape(twi_text *out, const char *text);
 
 #endif

@@ -104,8 +104,17 @@ static void escapes(void **state)
 {
     (void)state;
     twi_text t = {0};
-    twi_text_escape(&t, "a\tb\nc\\d\x1b\x7f\xc3\xa9\0z", 12);
-    becomes(&t, "a\\tb\\nc\\\\d\\x1b\\x7f\xc3\xa9\\x00");
+    twi_text_escape(&t, "a\tb\nc\\d\x1b\x7f\xc3\xa9\xc2\x9bz");
+    becomes(&t, "a\\tb\\nc\\d\\033\\177\xc3\xa9\\302\\233z");
+}
+
+static void reasons(void **state)
+{
+    (void)state;
+    assert_string_equal(twi_text_reason("a.jpg: empty file", "a.jpg"), "empty file");
+    assert_string_equal(twi_text_reason("a.jpg: empty file", "b.jpg"), "a.jpg: empty file");
+    assert_string_equal(twi_text_reason("a.jpg", "a.jpg"), "a.jpg");
+    assert_string_equal(twi_text_reason("n\\nl\\\\x: gone", "n\nl\\\\x"), "gone");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
@@ -194,6 +203,7 @@ int main(void)
                                        cmocka_unit_test(numbers_round_trip),
                                        cmocka_unit_test(utf8),
                                        cmocka_unit_test(escapes),
+                                       cmocka_unit_test(reasons),
                                        cmocka_unit_test(json_round_trip),
                                        cmocka_unit_test(json_failures_chain),
                                        cmocka_unit_test(json_refusals)};

@@ -28,10 +28,12 @@ static void messages(void **state)
 {
     (void)state;
     assert_string_equal(tw_last_error(ctx), "");
-    assert_int_equal(twi_fail(ctx, TW_ERR_DATA, "%s: %d", "a\x1b[31m\tb\x7f", 7), TW_ERR_DATA);
-    assert_string_equal(tw_last_error(ctx), "a\\x1b[31m\\x09b\\x7f: 7");
+    assert_int_equal(twi_fail(ctx, TW_ERR_DATA, "%s: %d", "a\x1b[31m\tb\nc\\\x7f", 7), TW_ERR_DATA);
+    assert_string_equal(tw_last_error(ctx), "a\\033[31m\\tb\\nc\\\\177: 7");
     assert_int_equal(twi_fail_prefix(ctx, TW_ERR_FORMAT, "photo %d: ", 3), TW_ERR_FORMAT);
-    assert_string_equal(tw_last_error(ctx), "photo 3: a\\x1b[31m\\x09b\\x7f: 7");
+    assert_string_equal(tw_last_error(ctx), "photo 3: a\\033[31m\\tb\\nc\\\\177: 7");
+    assert_int_equal(twi_fail_lines(ctx, TW_ERR_NOT_FOUND, "one\n  two"), TW_ERR_NOT_FOUND);
+    assert_string_equal(tw_last_error(ctx), "one\n  two");
     assert_int_equal(twi_fail_errno(ctx, ENOENT, "%s", "x"), TW_ERR_IO);
     assert_string_equal(tw_last_error(ctx), "x: No such file or directory");
     assert_int_equal(twi_fail_errno(ctx, ENOMEM, "x"), TW_ERR_NOMEM);
