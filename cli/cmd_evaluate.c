@@ -64,6 +64,7 @@ static int run(session *s)
     tw_dataset_opts_init(&opts);
     opts.categories = (const char *const *)o->categories.items;
     opts.n_categories = o->categories.count;
+    opts.to_measure = 1;
     tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
     status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);

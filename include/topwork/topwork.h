@@ -98,6 +98,7 @@ typedef struct tw_dataset_opts {
     size_t size_bytes;
     const char *const *categories; /* [n_categories] class names to keep; NULL: all */
     size_t n_categories;
+    int to_measure; /* not to train on: one class is enough, and a training part may lack some */
 } tw_dataset_opts;
 TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
 
@@ -106,7 +107,7 @@ TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
  * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
  * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
  * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
- * one class, an empty class, the same class twice. */
+ * one class (unless to_measure), an empty class, the same class twice. */
 TW_API tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *opts,
                                  tw_dataset **out);
 TW_API void tw_dataset_free(tw_dataset *dataset);

@@ -1,8 +1,21 @@
 /* evaluate.c - a model measured on a labelled data set. */
 #include "api/harvest.h"
 #include "api/model.h"
+#include "dataset/names.h"
 
 #include <string.h>
+
+static tw_status unknown_class(tw_ctx *ctx, const tw_model *model, const char *name)
+{
+    twi_text known = {0};
+    twi_names_list(&known, (const char *const *)model->classes.items, model->classes.n);
+    const tw_status st =
+        known.failed
+            ? twi_fail(ctx, TW_ERR_NOMEM, "no memory for a message")
+            : twi_fail(ctx, TW_ERR_DATA, "class %s is none of the model's: %s", name, known.text);
+    twi_text_free(&known);
+    return st;
+}
 
 /* class_of [dataset classes]: the model's number of each class of the data set, by name. */
 static tw_status match_classes(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
@@ -12,10 +25,7 @@ static tw_status match_classes(tw_ctx *ctx, const tw_model *model, const tw_data
         const char *name = tw_dataset_class_name(dataset, c);
         size_t k = 0;
         while (k < model->classes.n && strcmp(model->classes.items[k], name) != 0) k++;
-        if (k == model->classes.n)
-            return twi_fail(ctx, TW_ERR_DATA,
-                            "class %s is none of the %zu classes of the model (%s, %s, ...)", name,
-                            k, model->classes.items[0], model->classes.items[k > 1 ? 1 : 0]);
+        if (k == model->classes.n) return unknown_class(ctx, model, name);
         class_of[c] = (uint32_t)k;
     }
     return TW_OK;
@@ -63,7 +73,7 @@ static void fill_summary(tw_report *report, const tw_model *model, const twi_har
     s->precision = harvest->precision;
     s->isa = twi_engine_isa();
     s->feature_count = harvest->d;
-    s->C = twi_json_as_number(twi_json_get(twi_json_get(model->document, "head"), "C"), 0);
+    s->C = twi_json_as_number(twi_json_get(twi_json_get(model->document, "training"), "C"), 0);
     s->converged = model->head.converged;
     s->iterations = model->head.iterations;
     s->seconds_decode = harvest->stats.seconds_decode;

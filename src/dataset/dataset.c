@@ -76,7 +76,7 @@ tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *
     if ((st = filter_make(ctx, &o, &filter)) != TW_OK) goto done;
     if ((st = twi_zalloc(ctx, 1, &set)) != TW_OK) goto done;
     if ((st = read_any(ctx, path, &filter, set)) != TW_OK) goto done;
-    if ((st = twi_store_finish(ctx, set, path)) != TW_OK) goto done;
+    if ((st = twi_store_finish(ctx, set, path, o.to_measure != 0)) != TW_OK) goto done;
     *out = set, set = NULL; /* handed over */
 done:
     tw_dataset_free(set);

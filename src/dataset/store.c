@@ -67,10 +67,11 @@ static const twi_skip *first_skip_of(const tw_dataset *set, const char *path, si
     return NULL;
 }
 
-static tw_status empty_class(tw_ctx *ctx, const tw_dataset *set, const char *path, size_t k)
+static tw_status empty_class(tw_ctx *ctx, const tw_dataset *set, const char *path, size_t k,
+                             bool to_measure)
 {
     const twi_skip *skip = first_skip_of(set, path, k);
-    const char *where = set->has_parts ? " to train on" : "";
+    const char *where = set->has_parts && !to_measure ? " to train on" : "";
     if (!skip)
         return twi_fail(ctx, TW_ERR_DATA, "%s: class %s has no pictures%s", path, set->names[k],
                         where);
@@ -79,7 +80,8 @@ static tw_status empty_class(tw_ctx *ctx, const tw_dataset *set, const char *pat
                     path, set->names[k], where, skip->path, skip->reason);
 }
 
-static tw_status classes_check(tw_ctx *ctx, const tw_dataset *set, const char *path)
+static tw_status classes_check(tw_ctx *ctx, const tw_dataset *set, const char *path,
+                               bool to_measure)
 {
     if (set->n_classes == 0) return twi_fail(ctx, TW_ERR_DATA, "%s: no class in it", path);
     size_t *counts;
@@ -87,22 +89,22 @@ static tw_status classes_check(tw_ctx *ctx, const tw_dataset *set, const char *p
     if (st != TW_OK) return st;
     for (size_t i = 0; i < set->n_photos; i++) {
         const twi_photo *photo = &set->photos[i];
-        if (!set->has_parts || photo->part == TW_PART_TRAIN) counts[photo->label]++;
+        if (to_measure || !set->has_parts || photo->part == TW_PART_TRAIN) counts[photo->label]++;
     }
     for (size_t k = 0; k < set->n_classes && st == TW_OK; k++)
-        if (counts[k] == 0) st = empty_class(ctx, set, path, k);
+        if (counts[k] == 0) st = empty_class(ctx, set, path, k, to_measure);
     twi_free(counts);
-    if (st == TW_OK && set->n_classes == 1)
+    if (st == TW_OK && set->n_classes == 1 && !to_measure)
         st = twi_fail(ctx, TW_ERR_DATA, "%s: only one class (%s); telling apart needs two", path,
                       set->names[0]);
     return st;
 }
 
-tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path)
+tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path, bool to_measure)
 {
     for (size_t i = 0; i < set->n_photos && !set->has_parts; i++)
         set->has_parts = set->photos[i].part > TW_PART_TRAIN;
-    tw_status st = classes_check(ctx, set, path);
+    tw_status st = classes_check(ctx, set, path, to_measure);
     if (st != TW_OK) return st;
     if ((st = twi_alloc(ctx, set->n_photos, &set->labels)) != TW_OK) return st;
     for (size_t i = 0; i < set->n_photos; i++) set->labels[i] = set->photos[i].label;

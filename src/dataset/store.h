@@ -47,9 +47,9 @@ tw_status twi_store_examine(tw_ctx *ctx, tw_dataset *set, size_t from, bool list
 /* load_files' order: RandomState(0).shuffle() over photos [from, n_photos). */
 tw_status twi_store_shuffle(tw_ctx *ctx, tw_dataset *set, size_t from);
 
-/* Checks what every data set promises (two classes, each with a photo to train on) and makes
- * labels. */
-tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path);
+/* Checks what every data set promises (two classes, each with a photo to train on; to_measure: one
+ * class, with any photo) and makes labels. */
+tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path, bool to_measure);
 
 /* Which class names to keep. wanted [n] sorted; NULL: all. */
 typedef struct twi_filter {

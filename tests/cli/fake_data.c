@@ -228,8 +228,9 @@ tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *
         free(entries[i]);
     }
     free(entries);
-    if (d->classes.n < 2) {
-        status = fail(ctx, TW_ERR_DATA, "%s: %zu classes; need at least two", path, d->classes.n);
+    const size_t least = opts->to_measure ? 1 : 2;
+    if (d->classes.n < least) {
+        status = fail(ctx, TW_ERR_DATA, "%s: %zu classes; need %zu", path, d->classes.n, least);
         tw_dataset_free(d);
         return status;
     }

@@ -187,6 +187,11 @@ static void categories(void **state)
     refused_with("", &opts, "no category wolf; what is there: bird, cat, dog");
     opts.categories = one, opts.n_categories = 1;
     refused_with("", &opts, "only one class (cat)");
+    opts.to_measure = 1; /* a model may be asked about cats alone */
+    assert_int_equal(tw_dataset_open(ctx, at(""), &opts, &set), TW_OK);
+    assert_int_equal(tw_dataset_class_count(set), 1);
+    tw_dataset_free(set);
+    opts.to_measure = 0;
     opts.n_categories = 0;
     assert_int_equal(tw_dataset_open(ctx, at(""), &opts, &set), TW_ERR_ARG);
     opts.size_bytes = 0;
