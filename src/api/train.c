@@ -89,6 +89,7 @@ static tw_status split(training *t)
     t->given_parts = twi_dataset_has_parts(t->dataset);
     if (t->given_parts) return given_split(t);
     st = twi_split_sizes(t->ctx, n, t->opts.test_size, &t->n_train, &t->n_test);
+    if (st == TW_OK && t->stratify) st = twi_dataset_check_stratified(t->ctx, t->dataset);
     if (st != TW_OK) return st;
     return twi_split(t->ctx, n, t->stratify ? twi_dataset_labels(t->dataset) : NULL,
                      tw_dataset_class_count(t->dataset), t->opts.seed, t->n_train, t->n_test,
@@ -302,6 +303,7 @@ static twi_json *training_json(const training *t)
     const bool reference = t->opts.extract.reference_recipe != 0;
     twi_json *json = twi_json_object();
     bool ok = twi_json_set(json, "recipe", twi_json_text(reference ? "reference" : "default"));
+    ok &= twi_json_set(json, "C", twi_json_number(t->logreg.C));
     ok &= twi_json_set(json, "C_chosen", twi_json_boolean(t->c_chosen));
     ok &=
         twi_json_set(json, "class_weight", twi_json_text(t->logreg.balanced ? "balanced" : "none"));
