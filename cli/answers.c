@@ -14,8 +14,8 @@ typedef struct answers {
     size_t *best; /* [top] the most probable classes, the most probable first */
     size_t top;
     size_t answered, failed, passed_over;
-    char *first_passed_over; /* "path: reason" of one of them */
-    int code;                /* of a failure that ended the work; 0: none */
+    bool begun; /* the beginning of the output is written */
+    int code;   /* of a failure that ended the work; 0: none */
 } answers;
 
 /* ---- ranking ------------------------------------------------------------------------------- */
@@ -130,7 +130,8 @@ static void error_json(answers *w, const char *path, tw_status status, const cha
  * alone. */
 static void begin_output(answers *w)
 {
-    if (w->answered + w->failed > 0) return;
+    if (w->begun) return;
+    w->begun = true;
     if (w->s->opts.json) js_array(&w->s->json, NULL);
     if (w->s->opts.csv) csv_header(w);
 }
@@ -143,10 +144,7 @@ static char *with_path(const char *path, const char *message)
 {
     char *const shown = text_escape(path), *line = NULL;
     if (!shown) return NULL;
-    const size_t n = strlen(shown);
-    const bool has_path = strncmp(message, shown, n) == 0 && message[n] == ':';
-    if (asprintf(&line, "%s%s%s", has_path ? "" : shown, has_path ? "" : ": ", message) < 0)
-        line = NULL;
+    if (asprintf(&line, "%s: %s", shown, text_reason(message, path)) < 0) line = NULL;
     free(shown);
     return line;
 }
@@ -161,26 +159,24 @@ static int row_failed(answers *w, const input *item, tw_status status, const cha
 {
     char *const line = with_path(item->path, message);
     if (!line) return out_of_memory(w);
-    if (item->walked &&
-        status == TW_ERR_UNSUPPORTED) { /* a folder may hold other things than pictures */
-        w->passed_over++;
-        if (w->first_passed_over)
-            free(line);
-        else
-            w->first_passed_over = line;
-        return 0;
-    }
-    if (w->s->opts.strict) {
+    /* a folder may hold other things than pictures: they are told, and are no failure */
+    const bool passed_over = item->walked && status == TW_ERR_UNSUPPORTED;
+    if (w->s->opts.strict && !passed_over) {
         w->failed++;
         w->code = session_fail_text(w->s, EXIT_DATA, tw_status_name(status), "%s", line);
         free(line);
         return 1;
     }
     begin_output(w);
-    w->failed++;
-    if (w->s->opts.json) error_json(w, item->path, status, line);
-    if (w->s->opts.csv) answer_csv(w, item->path, line);
-    if (!w->s->opts.json && !w->s->opts.csv) session_error(w->s, "%s", line);
+    *(passed_over ? &w->passed_over : &w->failed) += 1;
+    if (w->s->opts.json)
+        error_json(w, item->path, status, line);
+    else if (w->s->opts.csv)
+        answer_csv(w, item->path, line);
+    else if (passed_over)
+        session_note(w->s, "passed over: %s", line);
+    else
+        session_error(w->s, "%s", line);
     free(line);
     return 0;
 }
@@ -239,10 +235,8 @@ static void summarise(const answers *w)
         session_note(w->s, "%zu of %zu photos could not be read", w->failed,
                      w->answered + w->failed);
     if (passed)
-        session_note(w->s, "%zu file%s passed over in folders, not pictures that can be read%s%s",
-                     passed, passed == 1 ? " was" : "s were",
-                     w->first_passed_over ? ": such as " : "",
-                     w->first_passed_over ? w->first_passed_over : "");
+        session_note(w->s, "%zu file%s passed over in folders, not pictures that can be read",
+                     passed, passed == 1 ? " was" : "s were");
 }
 
 static int finish(answers *w)
@@ -294,6 +288,5 @@ int answers_run(session *s, tw_extractor *extractor, const answerer *a, size_t f
     tw_ctx_free(w.ctx);
     free(w.prob);
     free(w.best);
-    free(w.first_passed_over);
     return code;
 }

@@ -24,10 +24,11 @@ typedef struct extraction {
     rows *out;
     kept_name *kept; /* [kept_count]; empty without --json */
     size_t kept_count, kept_capacity;
-    skipped *skipped; /* [failed] */
-    size_t failed, skipped_capacity;
-    size_t passed_over;
+    skipped *skipped; /* [skipped_count]; empty without --json */
+    size_t skipped_count, skipped_capacity;
+    size_t failed, passed_over;
     bool nomem;
+    int code; /* of a failure that ended the work; 0: none */
 } extraction;
 
 /* ---- labelled or not ----------------------------------------------------------------------- */
@@ -84,31 +85,35 @@ static bool keep_name(extraction *x, const char *name, size_t label)
     return copy != NULL;
 }
 
-/* message without the path that it may begin with. */
-static const char *bare_reason(const char *path, const char *message)
+static bool keep_skipped(extraction *x, const char *path, const char *reason)
 {
-    const size_t n = strlen(path);
-    return strncmp(message, path, n) == 0 && strncmp(message + n, ": ", 2) == 0 ? message + n + 2
-                                                                                : message;
-}
-
-static bool note_skipped(extraction *x, const char *path, const char *message)
-{
-    if (!grow(&x->skipped, &x->skipped_capacity, x->failed, sizeof *x->skipped)) return false;
-    const skipped entry = {strdup(path), strdup(message)};
-    x->skipped[x->failed++] = entry;
+    if (!x->s->opts.json) return true;
+    if (!grow(&x->skipped, &x->skipped_capacity, x->skipped_count, sizeof *x->skipped))
+        return false;
+    const skipped entry = {strdup(path), strdup(reason)};
+    x->skipped[x->skipped_count++] = entry;
     return entry.path && entry.reason;
 }
 
-static int row_failed(extraction *x, const char *path, const char *message)
+/* A folder taken as it is may hold other things than pictures: they are told, and are no failure.
+ */
+static int row_failed(extraction *x, const input *item, const char *path, tw_status status,
+                      const char *message)
 {
+    const bool passed_over = item && item->walked && status == TW_ERR_UNSUPPORTED;
+    const char *const reason = text_reason(message, path);
     char *const shown = text_escape(path);
     if (!shown) return x->nomem = true;
-    const char *const reason = bare_reason(shown, message);
-    session_note(x->s, "skipped: %s: %s", shown, reason);
-    x->nomem = !note_skipped(x, path, reason);
+    if (x->s->opts.strict && !passed_over) {
+        x->code =
+            session_fail_text(x->s, EXIT_DATA, tw_status_name(status), "%s: %s", shown, reason);
+    } else {
+        session_note(x->s, "%s: %s: %s", passed_over ? "passed over" : "skipped", shown, reason);
+        x->nomem = !keep_skipped(x, path, reason);
+        *(passed_over ? &x->passed_over : &x->failed) += 1;
+    }
     free(shown);
-    return x->nomem;
+    return x->nomem || x->code;
 }
 
 static int on_row(void *user, size_t i, tw_status status, const char *message,
@@ -119,11 +124,9 @@ static int on_row(void *user, size_t i, tw_status status, const char *message,
     const char *const path = item ? item->path : tw_dataset_path(x->dataset, i);
     int stop = 0;
     if (item && item->error)
-        stop = row_failed(x, path, item->error);
-    else if (item && item->walked && status == TW_ERR_UNSUPPORTED)
-        x->passed_over++;
+        stop = row_failed(x, item, path, TW_ERR_IO, item->error);
     else if (status != TW_OK)
-        stop = row_failed(x, path, message);
+        stop = row_failed(x, item, path, status, message);
     else {
         const size_t label = x->dataset ? tw_dataset_label(x->dataset, i) : 0;
         rows_add(x->out, features, path, label,
@@ -159,7 +162,7 @@ static void skipped_json(js *j, const extraction *x)
 {
     const size_t listed = x->dataset ? tw_dataset_skipped_count(x->dataset) : 0;
     js_array(j, "skipped");
-    for (size_t i = 0; i < listed + x->failed; i++) {
+    for (size_t i = 0; i < listed + x->skipped_count; i++) {
         js_object(j, NULL);
         js_name(j, "path",
                 i < listed ? tw_dataset_skipped_path(x->dataset, i) : x->skipped[i - listed].path);
@@ -198,13 +201,16 @@ static void print_json(extraction *x, const char *precision, size_t columns)
 static void print_text(const extraction *x, const char *precision, size_t columns)
 {
     if (x->dataset) report_skipped_text(x->dataset, NULL);
-    if (x->failed) printf("%zu photos could not be read and have no row\n", x->failed);
+    if (x->failed)
+        printf("%zu photo%s could not be read and %s no row\n", x->failed,
+               x->failed == 1 ? "" : "s", x->failed == 1 ? "has" : "have");
     text_escaped(stdout, x->s->opts.output);
     printf(": %zu rows of %zu features, float32 (computed in %s)\n", rows_count(x->out), columns,
            precision);
     if (x->dataset) {
         text_escaped(stdout, rows_labels_path(x->out));
-        printf(": labels, int64, of %zu classes\n", tw_dataset_class_count(x->dataset));
+        printf(": labels, int64, of %zu class%s\n", tw_dataset_class_count(x->dataset),
+               tw_dataset_class_count(x->dataset) == 1 ? "" : "es");
     }
     text_escaped(stdout, rows_names_path(x->out));
     printf(": the photo %sof each row\n", x->dataset ? "and the class " : "");
@@ -218,7 +224,8 @@ static int after_run(extraction *x, tw_extractor *extractor, tw_status status)
     progress_hide(&s->progress);
     if (x->nomem || (x->in && inputs_failed(x->in))) return session_fail_nomem(s);
     if (rows_failed(x->out)) return rows_commit(s, x->out); /* tells which file, and why */
-    if (status != TW_OK) return session_fail(s, status, s->opts.strict ? PHASE_DATA : PHASE_MODEL);
+    if (x->code) return x->code;
+    if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
     int code = session_interrupted(s);
     if (code) return code;
     if (rows_count(x->out) == 0)
@@ -227,8 +234,8 @@ static int after_run(extraction *x, tw_extractor *extractor, tw_status status)
             x->failed ? "none of the %zu photos could be read" : "no picture was found", x->failed);
     const size_t passed = x->passed_over + (x->in ? inputs_special_count(x->in) : 0);
     if (passed)
-        session_note(s, "%zu files were passed over in folders, not pictures that can be read",
-                     passed);
+        session_note(s, "%zu file%s passed over in folders, not pictures that can be read", passed,
+                     passed == 1 ? " was" : "s were");
     if ((code = rows_commit(s, x->out)) != 0) return code;
     const size_t columns = tw_extractor_feature_count(extractor);
     const char *const precision = report_precision_name(tw_extractor_precision(extractor));
@@ -250,7 +257,6 @@ static int extract(extraction *x, const tw_backbone *backbone)
     if (option_given(o, OPT_POOLING)) opts.pooling = (tw_pooling)(TW_POOLING_AVG + o->pooling);
     opts.batch = o->batch;
     opts.reference_recipe = o->recipe == RECIPE_REFERENCE;
-    opts.strict = o->strict;
     opts.fast_decode = o->fast_decode;
     opts.geometry = o->geometry;
     opts.resize = o->resize;
@@ -286,7 +292,7 @@ static int with_backbone(extraction *x)
 static void extraction_free(extraction *x)
 {
     for (size_t i = 0; i < x->kept_count; i++) free(x->kept[i].name);
-    for (size_t i = 0; i < x->failed; i++) {
+    for (size_t i = 0; i < x->skipped_count; i++) {
         free(x->skipped[i].path);
         free(x->skipped[i].reason);
     }
@@ -304,6 +310,7 @@ static int run_labelled(session *s)
     tw_dataset_opts_init(&opts);
     opts.categories = (const char *const *)o->categories.items;
     opts.n_categories = o->categories.count;
+    opts.to_measure = 1;
     const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
     if (status != TW_OK) {
         session_note(s, "a folder with sub-folders is read as one class each; --flat takes its "

@@ -162,6 +162,7 @@ static int run(session *s)
     opts.n_categories = o->categories.count;
     const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
     if (status != TW_OK) return session_fail(s, status, PHASE_DATA);
+    session_before_output(s);
     if (!o->json) report_classes_text(dataset);
     code = check_backbone(s);
     session_flush(s);

@@ -108,6 +108,7 @@ struct outfile {
     FILE *stream;
     char *path;      /* links followed */
     char *temporary; /* beside it; NULL once renamed */
+    int why;         /* errno of the first write that failed; 0: none did, or nobody asked */
 };
 
 static mode_t new_file_mode(void)
@@ -159,9 +160,16 @@ FILE *outfile_stream(outfile *f)
     return f->stream;
 }
 
+bool outfile_failed(outfile *f)
+{
+    if (!ferror(f->stream)) return false;
+    if (f->why == 0) f->why = errno;
+    return true;
+}
+
 int outfile_sync(session *s, outfile *f)
 {
-    errno = EIO;
+    errno = f->why ? f->why : EIO;
     const bool written =
         !ferror(f->stream) && fflush(f->stream) == 0 && fsync(fileno(f->stream)) == 0;
     const int why = errno;

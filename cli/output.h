@@ -23,7 +23,10 @@ char *output_as_path(const char *path);
 typedef struct outfile outfile;
 
 outfile *outfile_open(session *s, const char *path); /* NULL: it has been said why */
-FILE *outfile_stream(outfile *f);                    /* buffered; errors are seen at commit */
+FILE *outfile_stream(outfile *f);                    /* buffered */
+/* True when a write has failed. Asked right after writing, it keeps why for outfile_sync() to say.
+ */
+bool outfile_failed(outfile *f);
 /* 0, or the exit code after having said why not: bytes are on the disk / path is the new file. */
 int outfile_sync(session *s, outfile *f);
 int outfile_rename(session *s, outfile *f);

@@ -110,8 +110,8 @@ size_t rows_count(const rows *r)
 
 bool rows_failed(const rows *r)
 {
-    return ferror(outfile_stream(r->matrix)) || ferror(outfile_stream(r->names)) ||
-           (r->labels && ferror(outfile_stream(r->labels)));
+    return outfile_failed(r->matrix) || outfile_failed(r->names) ||
+           (r->labels && outfile_failed(r->labels));
 }
 
 static void rewrite_header(outfile *f, const char *descr, size_t count, size_t columns)

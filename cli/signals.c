@@ -22,6 +22,7 @@ void signals_install(void)
             sigaction(numbers[i], &action, NULL);
     action = (struct sigaction){.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 int signals_caught(void)
