@@ -1,6 +1,7 @@
 /* main.c - the program topwork: finds the command, reads its options, runs it.
  *
  * It is a customer of the public header like any other and knows nothing of src/. */
+#include "heap.h"
 #include "session.h"
 #include "signals.h"
 
@@ -127,6 +128,7 @@ static int dispatch(session *s, int argc, char **argv)
 int main(int argc, char **argv)
 {
     session s = {.program = argc > 0 ? argv[0] : "topwork", .json = {.out = stdout}};
+    heap_use_large_pages();
     options_init(&s.opts);
     s.opts.json = options_want_json(argc, argv);
     signals_install();

@@ -3,6 +3,7 @@
 #ifndef TOPWORK_TESTS_CLI_TORTURE_H
 #define TOPWORK_TESTS_CLI_TORTURE_H
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
