@@ -1,19 +1,26 @@
+/* clang-format off */
 /* topwork.h - image classification by transfer learning: the whole public API.
  *
  *   errors     Fallible calls return tw_status (0 is TW_OK); tw_last_error(ctx) says why, in words:
- * what was found and what was allowed. Outputs are set only on TW_OK unless the comment says
- * otherwise. ownership  _new, _open, _train and _load make a handle; release it with its _free
- * (NULL is fine). Returned const pointers are borrowed from their handle and live as long as it
- * does. options    Start an options struct with its _init function, then change fields; NULL
- * options mean the defaults. size_bytes lets the struct grow without breaking you. shapes
- * Row-major, written [n, d]. Counts are of elements, not bytes, unless the name ends in _bytes.
- *   threads    A tw_ctx belongs to one thread at a time. const handles may be shared by any number
- * of threads, each with its own tw_ctx. The engine uses OpenMP: do not fork() after the first
- *              feature has been computed and go on using topwork in the child.
+ *              what was found and what was allowed. Outputs are set only on TW_OK unless the comment
+ *              says otherwise. Any fallible call may also return TW_ERR_NOMEM, and a long one
+ *              TW_ERR_CANCELLED; comments name the others.
+ *   ownership  _new, _open, _train, _evaluate and _load make a handle; release it with its _free (NULL
+ *              is fine). Returned const pointers are borrowed from their handle and live as long as
+ *              it does. A handle made from another says when that one must outlive it.
+ *   options    Start an options struct with its _init function, then change fields; NULL options mean
+ *              the defaults. size_bytes lets the struct grow without breaking you.
+ *   shapes     Row-major, written [n, d]. Counts are of elements, not bytes, unless the name ends in
+ *              _bytes. Times are in seconds.
+ *   threads    A tw_ctx belongs to one thread at a time. const handles may be shared by any number of
+ *              threads, each with its own tw_ctx. The engine uses OpenMP: do not fork() after the
+ *              first feature has been computed and go on using topwork in the child.
  *   process    No mutable globals; never prints, exits, touches the locale or installs a signal
- * handler. text       Paths are bytes as the file system has them. Messages escape control
- * characters.
+ *              handler. Importing starts a child process and waits for it.
+ *   text       Paths are bytes as the file system has them. In messages and log lines control
+ *              characters are escaped as C does it ("\n", "\033"); backslashes stay as they are.
  */
+/* clang-format on */
 #ifndef TOPWORK_H
 #define TOPWORK_H
 
@@ -53,7 +60,7 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "features", "fit", ... static */
+    const char *stage; /* "list", "scan", "features", "choose C", "fit" or "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
     size_t failed;     /* how many of done were skipped */
@@ -65,7 +72,7 @@ typedef int (*tw_progress_fn)(void *user, const tw_progress *progress);
 
 /* Makes a context. A failure here leaves no context to ask: tw_status_name() is all there is. */
 TW_API tw_status tw_ctx_new(tw_ctx **out);
-TW_API void tw_ctx_free(tw_ctx *ctx);
+TW_API void tw_ctx_free(tw_ctx *ctx); /* after every handle whose calls used it is idle */
 
 /* The last failure of a call on ctx, in words; "" if none; valid until the next call on ctx. */
 TW_API const char *tw_last_error(const tw_ctx *ctx);
@@ -77,7 +84,10 @@ TW_API const char *tw_status_name(tw_status status);
 /* threads: one budget for decoding, engine and BLAS; 0 goes back to the default, which is what CPU
  * affinity and the cgroup quota allow. */
 TW_API void tw_ctx_set_threads(tw_ctx *ctx, size_t threads);
+/* fn NULL: nobody is told. user is handed to fn as it is. A request to stop lasts until the next
+ * tw_ctx_set_progress(). */
 TW_API void tw_ctx_set_progress(tw_ctx *ctx, tw_progress_fn fn, void *user);
+/* fn NULL: log lines are dropped. fn is called from the thread that made the call. */
 TW_API void tw_ctx_set_log(tw_ctx *ctx, tw_log_fn fn, void *user);
 
 /* "0.1.0"; static. */
@@ -107,17 +117,22 @@ TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
  * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
  * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
  * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
- * one class (unless to_measure), an empty class, the same class twice. */
+ * one class (unless to_measure), an empty class, the same class twice, a line of the manifest that
+ * cannot be read. TW_ERR_IO: a folder or the manifest cannot be read. */
 TW_API tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *opts,
                                  tw_dataset **out);
 TW_API void tw_dataset_free(tw_dataset *dataset);
+/* How many pictures; below, i counts them from 0. Past the end: NULL, UINT32_MAX, TW_PART_NONE. */
 TW_API size_t tw_dataset_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_path(const tw_dataset *dataset, size_t i);
-TW_API uint32_t tw_dataset_label(const tw_dataset *dataset, size_t i); /* in [0, class_count) */
-TW_API tw_part tw_dataset_part(const tw_dataset *dataset,
-                               size_t i); /* as the folder or manifest says */
+/* The class of picture i, in [0, class_count). */
+TW_API uint32_t tw_dataset_label(const tw_dataset *dataset, size_t i);
+/* The part that the folder or manifest puts picture i in. */
+TW_API tw_part tw_dataset_part(const tw_dataset *dataset, size_t i);
 TW_API size_t tw_dataset_class_count(const tw_dataset *dataset);
-TW_API const char *tw_dataset_class_name(const tw_dataset *dataset, size_t k);
+TW_API const char *tw_dataset_class_name(const tw_dataset *dataset,
+                                         size_t k); /* NULL past the end */
+/* What was passed over, and why. NULL past the end. */
 TW_API size_t tw_dataset_skipped_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_skipped_path(const tw_dataset *dataset, size_t i);
 TW_API const char *tw_dataset_skipped_reason(const tw_dataset *dataset, size_t i);
@@ -129,8 +144,8 @@ typedef struct tw_backbone tw_backbone; /* a frozen network, its weights and its
 /* name_or_path: a path when it has a '/' or ends in ".tw"; else a name looked up in
  * $TOPWORK_BACKBONES, the user's data folder, beside the executable and in the build tree.
  * TW_ERR_NOT_FOUND: the message lists what is installed and, for a published network, its address,
- * hash and the commands that install it. TW_ERR_FORMAT: damaged (the digest is checked), or of a
- * later format. */
+ * hash and the commands that install it, in several lines. TW_ERR_IO: the file cannot be read.
+ * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. */
 TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **out);
 TW_API void tw_backbone_free(tw_backbone *backbone);
 TW_API const char *tw_backbone_name(const tw_backbone *backbone);     /* "sapling" */
@@ -157,7 +172,10 @@ TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
  * "sapling", ...) and writes the backbone file out_path atomically. opts_json: NULL, or a
  * JSON object with any of "name" (text), "dtype" ("f32" or "f16": how weights are stored), "labels"
  * (path of a file of class names, one a line), "recipe" (an object whose keys replace those of the
- * architecture's recipe). Unknown keys are TW_ERR_ARG. */
+ * architecture's recipe). TW_ERR_ARG: an unknown key or architecture. TW_ERR_FORMAT: path is
+ * damaged or holds other weights. TW_ERR_IO: path cannot be read, or out_path cannot be written:
+ * what was there is still there. TW_ERR_NOMEM: the limits on the child's memory or time were met.
+ */
 TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch,
                                     const char *opts_json, const char *out_path);
 
@@ -203,7 +221,9 @@ typedef struct tw_bytes {
     size_t size_bytes;
 } tw_bytes;
 
-/* Compiles backbone, which must outlive the extractor. */
+/* Prepares backbone, which must outlive the extractor. TW_ERR_ARG: an option out of its range, an
+ * unknown word, or an input too small for the network. TW_ERR_UNSUPPORTED: a precision that this
+ * machine lacks, or probabilities of a backbone without a classifier. */
 TW_API tw_status tw_extractor_new(tw_ctx *ctx, const tw_backbone *backbone,
                                   const tw_extract_opts *opts, tw_extractor **out);
 TW_API void tw_extractor_free(tw_extractor *extractor);
@@ -225,18 +245,20 @@ typedef const char *(*tw_path_fn)(void *user, size_t i);
 
 /* Runs pictures through decode threads and engine batches; memory does not grow with their number.
  * total: for progress only, 0 when unknown. A bad picture is a row with a message, unless
- * opts.strict. */
+ * opts.strict: then its status ends the call. */
 TW_API tw_status tw_extract_paths(tw_ctx *ctx, tw_extractor *extractor, tw_path_fn next,
                                   size_t total, tw_row_fn row, void *user);
 
-/* The same for pictures in memory: images [n] -> features [n, d]; feature_count must be n * d. One
- * bad picture fails the call and the message gives its index. */
+/* The same for pictures in memory: images [n] -> features [n, d], the caller's; feature_count must
+ * be n * d (TW_ERR_ARG). One bad picture fails the call with its status, the message gives its
+ * index and the rows before it are written. */
 TW_API tw_status tw_extract_bytes(tw_ctx *ctx, tw_extractor *extractor, const tw_bytes *images,
                                   size_t n, float *features, size_t feature_count);
 
 /* Extracts a data set to a .npy file [rows, d] float32, written as it is made and atomically
- * replaced. skipped pictures leave no row; rows_kept (may be NULL) [dataset count] gets 1 or 0 for
- * each picture of the data set. */
+ * replaced. Skipped pictures leave no row but a log line; rows_kept (may be NULL) [dataset count]
+ * gets 1 or 0 for each picture of the data set, rows (may be NULL) their number. TW_ERR_DATA: no
+ * picture could be read. TW_ERR_IO: path cannot be written; what was there is still there. */
 TW_API tw_status tw_extract_npy(tw_ctx *ctx, tw_extractor *extractor, const tw_dataset *dataset,
                                 const char *path, unsigned char *rows_kept, size_t *rows);
 
@@ -264,27 +286,34 @@ typedef struct tw_train_opts {
 TW_API void tw_train_opts_init(tw_train_opts *opts);
 
 /* The whole line: split, features, scaler, head, measurement on the held-out part. report may be
- * NULL. */
+ * NULL. Neither handle borrows from dataset. Fails as tw_backbone_open() and tw_extractor_new() do,
+ * and: TW_ERR_ARG: an option out of its range. TW_ERR_DATA: the split cannot be made, or a class
+ * has no readable picture to train on. TW_ERR_IO: no room for the features in $TMPDIR.
+ * TW_ERR_DIVERGED: a feature or the loss is not finite. */
 TW_API tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                                 tw_model **out, tw_report **report);
 /* Writes one self-contained file, atomically: a valid safetensors file. Same inputs, same machine:
- * same bytes. */
+ * same bytes. TW_ERR_IO: path cannot be written; what was there is still there. */
 TW_API tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path);
-/* TW_ERR_FORMAT: not a topwork model, damaged (the digest is checked), or of a later format. */
+/* TW_ERR_IO: the file cannot be read. TW_ERR_FORMAT: not a topwork model, or damaged (the digest is
+ * checked). TW_ERR_UNSUPPORTED: of a later format. A model trained in bf16 runs in f32 where that
+ * is missing, and the log says so. */
 TW_API tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out);
 TW_API void tw_model_free(tw_model *model);
-TW_API const tw_backbone *tw_model_backbone(const tw_model *model);
+TW_API const tw_backbone *tw_model_backbone(const tw_model *model); /* lives in the model */
 TW_API size_t tw_model_class_count(const tw_model *model);
-TW_API const char *tw_model_class_name(const tw_model *model, size_t k);
+TW_API const char *tw_model_class_name(const tw_model *model, size_t k); /* NULL past the end */
 /* Everything the model remembers about how it was made, as JSON; release with tw_free(). */
 TW_API tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **json);
 
-/* An extractor with the model's own recipe, pooling and precision. threads of ctx apply. */
+/* An extractor with the model's own recipe, pooling and precision; model must outlive it. */
 TW_API tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **out);
-/* Class probabilities from features: x [n, d] -> prob [n, k]; each row sums to 1. */
+/* Class probabilities from features: x [n, d] -> prob [n, k], the caller's; each row sums to 1.
+ * prob_count must be n * k (TW_ERR_ARG). */
 TW_API tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
                                   float *prob, size_t prob_count);
-/* Measures model on every picture of dataset, whose class names must be among the model's. */
+/* Measures model on every picture of dataset, whatever part it is in. out does not borrow from
+ * either. TW_ERR_DATA: a class of dataset is none of the model's, or no picture could be read. */
 TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
                                    tw_report **out);
 
@@ -318,10 +347,13 @@ typedef struct tw_summary {
 
 TW_API void tw_report_free(tw_report *report);
 TW_API void tw_report_summary(const tw_report *report, tw_summary *out);
+/* How many pictures of class truth were taken for class predicted; 0 past the end. */
 TW_API size_t tw_report_confusion(const tw_report *report, size_t truth, size_t predicted);
+/* The scores of class k; all zero past the end. */
 TW_API void tw_report_class(const tw_report *report, size_t k, tw_class_score *out);
 TW_API const char *tw_report_class_name(const tw_report *report, size_t k);
-/* Files of each part, in split order; TW_PART_TRAIN or TW_PART_TEST. NULL past the end. */
+/* Files of each part, in split order, relative to the data set; TW_PART_TRAIN or TW_PART_TEST. NULL
+ * past the end. */
 TW_API const char *tw_report_file(const tw_report *report, tw_part part, size_t i);
 /* Pictures of the data set that could not be read (what the data set itself passed over stands in
  * its own list, not here). NULL past the end. */
