@@ -382,7 +382,8 @@ const command command_extract = {
     .use_count = LEN(uses),
     .description =
         "Runs photos through a pretrained network and writes one row of features a photo.\n\n"
-        "One FOLDER with sub-folders, or one MANIFEST, is a labelled set, laid out and ordered as "
+        "One FOLDER with sub-folders, or one MANIFEST (NAME.csv), is a labelled set, laid out and "
+        "ordered as "
         "for 'topwork train'. "
         "Anything else is a list of photos without labels, named as for 'topwork predict'; so is "
         "everything with "

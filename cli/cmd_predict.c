@@ -69,7 +69,7 @@ const command command_predict = {
                    "A folder is searched through to the bottom, in order of name; hidden files are "
                    "left out, links are followed, "
                    "and no folder is entered twice. Files in it that are not pictures are passed "
-                   "over and counted. '-' reads "
+                   "over, with a line saying so. '-' reads "
                    "names from standard input, one a line; their answers come whenever a batch of "
                    "them is full, and at the end. There "
                    "may be any number of photos.",

@@ -189,7 +189,7 @@ void js_names(js *j, const char *key, js_name_fn at, const void *user)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-enum { LONG_ARRAY = 16 };
+enum { LONG_ARRAY = 16, SHORT_TABLE = 4 };
 
 static void put_scalar(FILE *out, const json_t *value)
 {
@@ -220,20 +220,38 @@ static bool is_scalar(const json_t *value)
     return !json_is_object(value) && !json_is_array(value);
 }
 
-/* A short array of scalars on one line; anything else by its size. */
-static void put_array(FILE *out, const json_t *array)
+static bool is_short_list(const json_t *value)
+{
+    const size_t n = json_array_size(value);
+    bool plain = json_is_array(value) && n <= LONG_ARRAY;
+    for (size_t i = 0; i < n && plain; i++) plain = is_scalar(json_array_get(value, i));
+    return plain;
+}
+
+static void put_list(FILE *out, const json_t *array)
 {
     const size_t n = json_array_size(array);
-    bool plain = n <= LONG_ARRAY;
-    for (size_t i = 0; i < n && plain; i++) plain = is_scalar(json_array_get(array, i));
-    if (!plain) {
-        fprintf(out, "%zu entries", n);
-        return;
-    }
     if (n == 0) fputs("none", out);
     for (size_t i = 0; i < n; i++) {
         if (i) fputs(", ", out);
         put_scalar(out, json_array_get(array, i));
+    }
+}
+
+/* A short array of scalars, or of such arrays, on one line; anything else by its size. */
+static void put_array(FILE *out, const json_t *array)
+{
+    const size_t n = json_array_size(array);
+    if (is_short_list(array)) {
+        put_list(out, array);
+        return;
+    }
+    bool table = n <= SHORT_TABLE;
+    for (size_t i = 0; i < n && table; i++) table = is_short_list(json_array_get(array, i));
+    if (!table) fprintf(out, "%zu entries", n);
+    for (size_t i = 0; i < n && table; i++) {
+        if (i) fputs("; ", out);
+        put_list(out, json_array_get(array, i));
     }
 }
 
