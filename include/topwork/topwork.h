@@ -303,7 +303,8 @@ TW_API void tw_model_free(tw_model *model);
 TW_API const tw_backbone *tw_model_backbone(const tw_model *model); /* lives in the model */
 TW_API size_t tw_model_class_count(const tw_model *model);
 TW_API const char *tw_model_class_name(const tw_model *model, size_t k); /* NULL past the end */
-/* Everything the model remembers about how it was made, as JSON; release with tw_free(). */
+/* Everything the model remembers about how it was made, as JSON; release with tw_free(). A name
+ * that is not UTF-8 is null in its list, and "<list>_base64" has the bytes of all. */
 TW_API tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **json);
 
 /* An extractor with the model's own recipe, pooling and precision; model must outlive it. */

@@ -175,16 +175,55 @@ const char *tw_model_class_name(const tw_model *model, size_t k)
     return twi_names_get(&model->classes, k);
 }
 
-/* An array of texts; names that are not UTF-8 are left out as null. */
-static twi_json *names_json(const twi_names *names)
+static void add_base64(twi_text *out, const char *name)
 {
-    twi_json *array = twi_json_array();
-    for (size_t i = 0; i < names->n; i++) {
-        const char *text = names->items[i];
-        const bool valid = twi_utf8_valid(text, strlen(text));
-        twi_json_append(array, valid ? twi_json_text(text) : twi_json_number((double)NAN));
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *s = (const unsigned char *)name;
+    for (size_t left = strlen(name); left > 0; s += 3) {
+        const unsigned b = left > 1 ? s[1] : 0, c = left > 2 ? s[2] : 0;
+        const unsigned group = (unsigned)s[0] << 16 | b << 8 | c;
+        const char four[] = {digits[group >> 18], digits[group >> 12 & 63],
+                             left > 1 ? digits[group >> 6 & 63] : '=',
+                             left > 2 ? digits[group & 63] : '='};
+        twi_text_add_bytes(out, four, sizeof four);
+        if (left <= 3) break;
+        left -= 3;
     }
-    return array;
+}
+
+static twi_json *base64_json(const char *name)
+{
+    twi_text text = {0};
+    twi_text_add(&text, "");
+    add_base64(&text, name);
+    twi_json *json = text.failed ? NULL : twi_json_text(text.text);
+    twi_text_free(&text);
+    return json;
+}
+
+/* Sets key to an array of names. JSON cannot hold those that are not UTF-8: they are null there,
+ * and key_base64 has the bytes of all. */
+static bool set_names(twi_json *document, const char *key, const twi_names *names)
+{
+    twi_json *array = twi_json_array(), *exact = twi_json_array();
+    bool ok = true, all_valid = true;
+    for (size_t i = 0; i < names->n; i++) {
+        const char *name = names->items[i];
+        const bool valid = twi_utf8_valid(name, strlen(name));
+        all_valid &= valid;
+        ok &= twi_json_append(array, valid ? twi_json_text(name) : twi_json_number((double)NAN));
+        ok &= twi_json_append(exact, base64_json(name));
+    }
+    twi_text longer = {0};
+    twi_text_format(&longer, "%s_base64", key);
+    ok &= twi_json_set(document, key, array);
+    ok &= !longer.failed;
+    if (ok && !all_valid)
+        ok = twi_json_set(document, longer.text, exact);
+    else
+        twi_json_free(exact);
+    twi_text_free(&longer);
+    return ok;
 }
 
 tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **json)
@@ -193,11 +232,11 @@ tw_status tw_model_describe(tw_ctx *ctx, const tw_model *model, char **json)
     size_t size;
     tw_status st = TW_OK;
     twi_json *document = twi_json_copy(model->document);
-    bool ok = twi_json_set(document, "classes", names_json(&model->classes));
+    bool ok = set_names(document, "classes", &model->classes);
     for (size_t i = 0; i < TWI_LEN(lists) && ok && st == TW_OK; i++) {
         twi_names names = {0};
         st = twi_names_load(ctx, "model", &model->tensors, lists[i], &names);
-        if (st == TW_OK) ok = twi_json_set(document, lists[i], names_json(&names));
+        if (st == TW_OK) ok = set_names(document, lists[i], &names);
         twi_names_free(&names);
     }
     if (st == TW_OK && !ok) st = twi_fail(ctx, TW_ERR_NOMEM, "no memory for the description");
