@@ -94,7 +94,17 @@ def squeezenet():
     right = int(round(probe().fit(a, ya).score(b, yb) * len(yb)))
     check(right == 141, f"its probe on hymenoptera: {right}/{len(yb)}, published 141/153")
     same_training("SqueezeNet, catsdogs", os.path.join(PHOTOS, "catsdogs"), backbone)
-    return backbone
+    given_split("SqueezeNet, hymenoptera train and val", backbone, a, ya, b, yb)
+
+
+def given_split(what, backbone, a, ya, b, yb):
+    """topwork train on a folder that is its own split, against scikit-learn on the same features."""
+    folder = link_folder("hymenoptera", {part: os.path.join(PHOTOS, f"hymenoptera_{part}") for part in ("train", "val")})
+    got = json.loads(topwork("train", folder, "-o", os.path.join(TMP, "m.tw"), "--force", "--backbone", backbone,
+                             "--C", "1", "--precision", "f32", "--json"))
+    correct = int((probe().fit(a, ya).predict(b) == yb).sum())
+    check((got["n_train"], got["n_test"]) == (len(ya), len(yb)) and round(got["accuracy"] * len(yb)) == correct,
+          f"{what}: accuracy {got['accuracy']:.4f} = scikit-learn's {correct / len(yb):.4f} on the same features")
 
 
 def same_training(what, folder, backbone, *options):
