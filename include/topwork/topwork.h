@@ -262,6 +262,48 @@ TW_API tw_status tw_extract_bytes(tw_ctx *ctx, tw_extractor *extractor, const tw
 TW_API tw_status tw_extract_npy(tw_ctx *ctx, tw_extractor *extractor, const tw_dataset *dataset,
                                 const char *path, unsigned char *rows_kept, size_t *rows);
 
+/* ---- heads --------------------------------------------------------------------------------- */
+
+#define TW_AUTO       (-1.0) /* chosen by cross-validation on the training part */
+#define TW_HIDDEN_MAX 8
+
+/* A head and the steps before it. Words and defaults are scikit-learn's; 0 and NULL mean the
+ * default. An option that the kind does not have must be left alone (TW_ERR_ARG). */
+typedef struct tw_head_opts {
+    size_t size_bytes;
+    const char *kind; /* NULL: "logistic-regression"; "linear-svm", "svm-rbf", "mlp", "ridge", "knn",
+                         "nearest-centroid" */
+    uint32_t seed;    /* of whatever is random: MLP's start and order, folds of the calibration.
+                         Default 42 */
+    int balanced;     /* class_weight='balanced': logistic-regression, the SVMs, ridge */
+    size_t max_iter;  /* iterations, or epochs of the MLP; 0: 1000, MLP 200, svm-rbf without limit */
+    double tol;       /* 0: 1e-4, svm-rbf 1e-3 */
+    double C;         /* logistic-regression, the SVMs: inverse strength of the penalty; 0: 1; TW_AUTO */
+    const char *penalty; /* logistic-regression: "l2" (NULL), "l1" or "elasticnet" */
+    double l1_ratio;     /* of "elasticnet": share of the L1 part, in [0, 1] */
+    const char *loss;    /* linear-svm: "squared_hinge" (NULL) or "hinge" */
+    double gamma;        /* svm-rbf: of exp(-gamma |a - b|^2); 0: "scale", 1 / (d var(x)); TW_AUTO:
+                            scikit-learn's "auto", 1 / d */
+    double alpha;        /* ridge: 0: 1.0, TW_AUTO; mlp: L2 penalty, 0: 1e-4 */
+    size_t hidden[TW_HIDDEN_MAX]; /* mlp: units of each hidden layer */
+    size_t n_hidden;              /* mlp: 0: one layer of 100 */
+    double learning_rate;         /* mlp: learning_rate_init; 0: 1e-3 */
+    size_t batch_size;            /* mlp: 0: min(200, n) */
+    int early_stopping;           /* mlp */
+    size_t n_iter_no_change;      /* mlp: 0: 10 */
+    size_t neighbors;             /* knn: 0: 5 */
+    const char *metric;           /* knn: "euclidean" (NULL) or "cosine" */
+    const char *weights;          /* knn: "uniform" (NULL) or "distance" */
+    /* The steps before the head, in this order. */
+    int no_standardise;    /* leave StandardScaler out */
+    size_t pca;            /* PCA(n_components); 0: none */
+    int normalise;         /* Normalizer: each row to length 1 */
+    const char *calibrate; /* NULL: "sigmoid" (Platt) where the head has no probabilities of its own,
+                              else "none"; "isotonic" */
+    size_t calibrate_folds; /* 0: 5 */
+} tw_head_opts;
+TW_API void tw_head_opts_init(tw_head_opts *opts);
+
 /* ---- models -------------------------------------------------------------------------------- */
 
 typedef struct tw_model tw_model; /* backbone, recipe, scaler, head, classes and how it was made */
