@@ -24,13 +24,30 @@ typedef struct twi_head {
 typedef tw_status (*twi_path_take)(tw_ctx *ctx, void *user, size_t at, const twi_head *shape,
                                    const double *decision);
 
+/* Options that not every head has: bits of twi_head_type.takes. */
+enum {
+    TWI_TAKES_C = 1 << 0,
+    TWI_TAKES_ALPHA = 1 << 1,
+    TWI_TAKES_PENALTY = 1 << 2, /* and l1_ratio */
+    TWI_TAKES_LOSS = 1 << 3,
+    TWI_TAKES_GAMMA = 1 << 4,
+    TWI_TAKES_LAYERS = 1 << 5,    /* all that is the MLP's alone */
+    TWI_TAKES_NEIGHBORS = 1 << 6, /* and metric and weights */
+    TWI_TAKES_BALANCED = 1 << 7,
+    TWI_TAKES_LIMITS = 1 << 8 /* max_iter and tol */
+};
+
 struct twi_head_type {
     const char *name;    /* what --head and model files call it: "svm-rbf" */
     const char *summary; /* "support vector machine with a Gaussian kernel" */
     /* Standardises rows itself as it reads them, so that no transformed copy is made: scaler may
      * then be given to fit() and decide(). Elsewhere it is always NULL. */
     bool shifts;
-    double C_grid[8], alpha_grid[8]; /* what TW_AUTO tries, ascending, ended by 0 */
+    unsigned takes;  /* TWI_TAKES_ bits */
+    size_t max_iter; /* defaults; SIZE_MAX: no limit */
+    double tol, alpha;
+    double grid[8]; /* what TW_AUTO tries for C, or for alpha where there is no C; ascending, ended
+                       by 0 */
 
     /* opts: every field filled in by twi_head_resolve(). Labels are dense: every class of
      * samples->k has a row. Stage of progress: "fit"; every fit can be cancelled. The result does
@@ -64,6 +81,8 @@ struct twi_head_type {
                       const twi_json *json, const twi_head *base, twi_head **out);
     void (*free)(twi_head *head); /* never NULL's */
 };
+
+extern const twi_head_type twi_head_logreg;
 
 /* NULL-ended. The first is the default. */
 extern const twi_head_type *const twi_head_types[];
