@@ -1,11 +1,15 @@
 /* cmd_train.c - topwork train: from a folder of labelled photos to a model. */
+#include "heads.h"
 #include "output.h"
 #include "report.h"
 
+#include <string.h>
+
 static const char default_output[] = "model.tw";
 
-static void read_options(const options *o, tw_train_opts *t)
+static int read_options(session *s, tw_train_opts *t)
 {
+    const options *const o = &s->opts;
     tw_train_opts_init(t);
     t->extract.precision = (tw_precision)o->precision;
     /* words begin at avg; TW_POOLING_DEFAULT, before it, is what not to say anything means */
@@ -23,11 +27,8 @@ static void read_options(const options *o, tw_train_opts *t)
     t->test_size = o->test_size;
     t->seed = (uint32_t)o->seed;
     t->stratify = (tw_tristate)o->stratify;
-    t->C = o->C;
-    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
-    t->max_iter = o->max_iter;
-    t->tol = o->tol;
     t->refit_all = o->refit_all;
+    return heads_read(s, &t->head);
 }
 
 /* Opened for a moment before the work, so that a missing or damaged backbone is told as what it is.
@@ -70,12 +71,17 @@ static void head_text(const tw_summary *sum)
 {
     printf("features: %zu per photo, %s%s%s\n", sum->feature_count,
            report_precision_name(sum->precision), sum->isa ? ", " : "", sum->isa ? sum->isa : "");
-    printf("head: logistic regression, C = %.9g%s, ", sum->C,
-           sum->C_chosen ? " (by cross-validation)" : "");
-    if (sum->converged)
-        printf("%zu iterations\n", sum->iterations);
-    else
-        printf("not converged after %zu iterations (--max-iter allows more)\n", sum->iterations);
+    printf("head: %s", heads_title(sum->head));
+    if (sum->C > 0)
+        printf(", %s = %.9g%s", heads_strength(sum->head), sum->C,
+               sum->C_chosen ? " (by cross-validation)" : "");
+    if (!sum->converged)
+        printf(", not converged after %zu iterations (--max-iter allows more)", sum->iterations);
+    else if (sum->iterations > 0)
+        printf(", %zu iterations", sum->iterations);
+    if (strcmp(sum->calibration, "none") != 0)
+        printf(", probabilities by %s calibration", sum->calibration);
+    putchar('\n');
 }
 
 static void print_text(session *s, const tw_dataset *dataset, const tw_report *report,
@@ -114,7 +120,9 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
     js_names(j, "train_files", report_train_file, report);
     js_names(j, "test_files", report_test_file, report);
     js_size(j, "seed", s->opts.seed);
-    js_double(j, "C", sum.C);
+    js_text(j, "head", sum.head);
+    js_text(j, "calibration", sum.calibration);
+    js_double(j, heads_strength(sum.head), sum.C);
     js_bool(j, "C_chosen", sum.C_chosen != 0);
     js_bool(j, "converged", sum.converged != 0);
     js_size(j, "iterations", sum.iterations);
@@ -124,13 +132,12 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
     js_object_end(j);
 }
 
-static int train(session *s, const tw_dataset *dataset, const char *output)
+static int train(session *s, const tw_dataset *dataset, const tw_train_opts *opts,
+                 const char *output)
 {
-    tw_train_opts opts;
     tw_model *model = NULL;
     tw_report *report = NULL;
-    read_options(&s->opts, &opts);
-    tw_status status = tw_model_train(s->ctx, dataset, &opts, &model, &report);
+    tw_status status = tw_model_train(s->ctx, dataset, opts, &model, &report);
     if (status != TW_OK) return session_fail(s, status, s->opts.strict ? PHASE_DATA : PHASE_WRITE);
     int code = session_interrupted(s);
     if (code == 0) {
@@ -155,7 +162,9 @@ static int run(session *s)
     const char *const output = o->output ? o->output : default_output;
     tw_dataset *dataset = NULL;
     tw_dataset_opts opts;
-    int code = output_check(s, output, OUTPUT_TOPWORK);
+    tw_train_opts train_opts;
+    int code = read_options(s, &train_opts);
+    if (code == 0) code = output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
     tw_dataset_opts_init(&opts);
     opts.categories = (const char *const *)o->categories.items;
@@ -167,7 +176,7 @@ static int run(session *s)
     code = check_backbone(s);
     session_flush(s);
     if (code == 0) code = session_interrupted(s);
-    if (code == 0) code = train(s, dataset, output);
+    if (code == 0) code = train(s, dataset, &train_opts, output);
     tw_dataset_free(dataset);
     return code;
 }
@@ -190,10 +199,28 @@ static const option_use uses[] = {
     {OPT_SEED, NULL},
     {OPT_STRATIFY, NULL},
     {OPT_NO_STRATIFY, NULL},
+    {OPT_HEAD, NULL},
     {OPT_C, NULL},
+    {OPT_ALPHA, NULL},
+    {OPT_PENALTY, NULL},
+    {OPT_L1_RATIO, NULL},
+    {OPT_LOSS, NULL},
+    {OPT_GAMMA, NULL},
+    {OPT_NEIGHBORS, NULL},
+    {OPT_METRIC, NULL},
+    {OPT_WEIGHTS, NULL},
+    {OPT_HIDDEN, NULL},
+    {OPT_LEARNING_RATE, NULL},
+    {OPT_BATCH_SIZE, NULL},
+    {OPT_EARLY_STOPPING, NULL},
+    {OPT_PATIENCE, NULL},
     {OPT_CLASS_WEIGHT, NULL},
     {OPT_MAX_ITER, NULL},
     {OPT_TOL, NULL},
+    {OPT_NO_STANDARDISE, NULL},
+    {OPT_PCA, NULL},
+    {OPT_NORMALISE, NULL},
+    {OPT_CALIBRATE, NULL},
     {OPT_REFIT_ALL, NULL},
     {OPT_STRICT, NULL},
     {OPT_JSON, NULL},
@@ -213,8 +240,8 @@ const command command_train = {
     .uses = uses,
     .use_count = LEN(uses),
     .description =
-        "Runs every photo through a pretrained network, fits a logistic regression on the features "
-        "of one part of "
+        "Runs every photo through a pretrained network, fits a head (by default a logistic "
+        "regression) on the features of one part of "
         "them, measures it on the part held out, and writes one self-contained model file.\n\n"
         "FOLDER holds one sub-folder a class, named like the class; or it holds train/ and val/ or "
         "test/, each with "
@@ -235,7 +262,8 @@ const command command_train = {
               "change the exit status, unless --strict.\n\n"
               "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
               "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
-              "\"test_files\", \"seed\", \"C\", \"C_chosen\", \"converged\", \"iterations\", "
+              "\"test_files\", \"seed\", \"head\", \"calibration\", \"C\" or \"alpha\", "
+              "\"C_chosen\", \"converged\", \"iterations\", "
               "\"refit_all\", \"accuracy\", \"accuracy_interval\", "
               "\"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", \"confusion\" (rows: truth), "
               "\"per_class\", \"seconds\": {\"decode\", "

@@ -9,8 +9,6 @@
 
 #include "topwork/topwork.h"
 
-_Static_assert(OPT_COUNT <= 64, "options.given holds a bit an option");
-
 typedef struct parser {
     options *o;
     const command *cmd;
@@ -29,20 +27,25 @@ PRINTF(2, 3) static parse_result usage(const parser *p, const char *format, ...)
 
 void options_init(options *o)
 {
-    *o = (options){.stratify = TW_DEFAULT, .test_size = 0.2, .seed = 42};
+    *o = (options){.stratify = TW_DEFAULT, .test_size = 0.2, .seed = 42, .l1_ratio = 0.5};
 }
 
 void options_free(options *o)
 {
-    for (size_t i = 0; i < o->categories.count; i++) free(o->categories.items[i]);
-    free(o->categories.items);
+    for (size_t id = 0; id < OPT_COUNT; id++) {
+        if (option_table[id].kind != OPTION_LIST) continue;
+        text_list *const list = (text_list *)(void *)((char *)o + option_table[id].field);
+        for (size_t i = 0; i < list->count; i++) free(list->items[i]);
+        free(list->items);
+        *list = (text_list){0}; /* two options may share one */
+    }
     free(o->operands);
     *o = (options){0};
 }
 
 bool option_given(const options *o, option_id id)
 {
-    return (o->given >> id & 1) != 0;
+    return o->given[id];
 }
 
 bool options_want_json(int argc, char **argv)
@@ -159,15 +162,18 @@ static parse_result bad_number(const parser *p, const option *opt, const char *t
     const bool whole = opt->kind == OPTION_SIZE, from = opt->least != 0 && whole;
     char *const shown = text_escape(text);
     if (!shown) return PARSE_NOMEM;
-    char range[96] = "";
+    char range[96] = "", words[64] = "";
+    if (opt->words) join_words(opt->words, words, sizeof words);
     if (whole && opt->most < 1e9)
         snprintf(range, sizeof range, " from %.0f to %.0f", opt->least, opt->most);
     else if (from)
         snprintf(range, sizeof range, " from %.0f on", opt->least);
+    else if (!whole && opt->least == 0)
+        snprintf(range, sizeof range, " from 0 to %.0f", opt->most);
     else if (!whole)
         snprintf(range, sizeof range, " above 0");
-    usage(p, "--%s: '%s' is not a %snumber%s%s", opt->name, shown, whole ? "whole " : "", range,
-          opt->words ? ", or auto" : "");
+    usage(p, "--%s: '%s' is not a %snumber%s%s%s", opt->name, shown, whole ? "whole " : "", range,
+          opt->words ? ", or " : "", words);
     free(shown);
     return PARSE_USAGE;
 }
@@ -223,7 +229,7 @@ static parse_result store(const parser *p, option_id id, const char *text)
     void *const field = (char *)p->o + opt->field;
     int place = 0;
     double number = 0.0;
-    p->o->given |= UINT64_C(1) << id;
+    p->o->given[id] = true;
     switch (opt->kind) {
     case OPTION_FLAG:
         *(int *)field = opt->number;
@@ -246,7 +252,9 @@ static parse_result store(const parser *p, option_id id, const char *text)
     case OPTION_NUMBER:
         break;
     }
-    if (!word_place(opt->words, text, &place) && !read_number(opt, text, &number))
+    if (word_place(opt->words, text, &place))
+        number = opt->number - place;
+    else if (!read_number(opt, text, &number))
         return bad_number(p, opt, text);
     if (opt->kind == OPTION_SIZE)
         *(size_t *)field = (size_t)number;

@@ -26,6 +26,24 @@ typedef enum option_id {
     OPT_CLASS_WEIGHT,
     OPT_MAX_ITER,
     OPT_TOL,
+    OPT_HEAD,
+    OPT_PENALTY,
+    OPT_L1_RATIO,
+    OPT_LOSS,
+    OPT_GAMMA,
+    OPT_ALPHA,
+    OPT_HIDDEN,
+    OPT_LEARNING_RATE,
+    OPT_BATCH_SIZE,
+    OPT_EARLY_STOPPING,
+    OPT_PATIENCE,
+    OPT_NEIGHBORS,
+    OPT_METRIC,
+    OPT_WEIGHTS,
+    OPT_NO_STANDARDISE,
+    OPT_PCA,
+    OPT_NORMALISE,
+    OPT_CALIBRATE,
     OPT_REFIT_ALL,
     OPT_STRICT,
     OPT_FLAT,
@@ -63,9 +81,10 @@ typedef struct option {
     char letter;      /* 'o', or 0 */
     option_kind kind;
     const char *value; /* what --help calls it: "N"; NULL for a flag or for the words themselves */
-    const char *const *words; /* NULL-ended. Of a number: one word that means 0, such as "auto" */
+    const char *const *words; /* NULL-ended. Of a number: words that stand for .number, .number - 1,
+                                 ..., such as "auto" */
     size_t field;             /* offset in options */
-    int number;               /* what a flag sets */
+    int number;               /* what a flag sets; of a number: what its first word stands for */
     double least, most;
     const char *fallback; /* the default, in words; NULL: none worth telling */
     const char *help;
@@ -83,15 +102,18 @@ typedef struct text_list {
 } text_list;
 
 typedef struct options {
-    uint64_t given; /* bit id: that option stood on the command line */
+    bool given[OPT_COUNT]; /* that option stood on the command line */
     int precision, pooling, recipe, class_weight, progress; /* places in the words */
     int stratify;                                           /* a tw_tristate */
     int strict, fast_decode, refit_all, flat, nul, csv, json, force, quiet, help;
+    int early_stopping, no_standardise, normalise;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
-    double test_size, C, tol;
+    const char *head, *penalty, *loss, *metric, *weights, *calibrate;
+    double test_size, C, tol, alpha, gamma, l1_ratio, learning_rate;
     size_t seed, max_iter, threads, batch, input_size, max_pixels, top;
-    text_list categories;
+    size_t pca, neighbors, batch_size, patience;
+    text_list categories, hidden;
     char **operands; /* [operand_count], borrowed from argv */
     size_t operand_count;
 } options;

@@ -1,6 +1,6 @@
-/* learn_head_fuzz.c - a head from anywhere: a line of JSON, then for each of its four tensors a
- * dtype, a rank, two dimensions, and the bytes left in turn as its data. */
-#include "learn/learn.h"
+/* learn_head_fuzz.c - a classifier from anywhere: a line of JSON, then tensors until the bytes end.
+ * Each is the number of its name in the table below, a dtype, a rank, two dimensions and data. */
+#include "learn/classifier.h"
 #include "base/cursor.h"
 
 #include <stdlib.h>
@@ -24,31 +24,32 @@ static tw_status add_tensor(tw_ctx *ctx, twi_cursor *in, const char *name, twi_t
     return TW_OK;
 }
 
-/* A head that was accepted must be usable: shapes as promised, every number finite. */
-static void use(tw_ctx *ctx, const twi_scaler *scaler, const twi_logreg *head)
+/* A classifier that was accepted must be usable: shapes as promised, every answer in range. */
+static void use(tw_ctx *ctx, const twi_classifier *c)
 {
-    float *x;
-    double *decision, *prob;
+    float *x = NULL;
+    double *prob = NULL;
     uint32_t label;
-    if (head->rows != (head->k == 2 ? 1 : head->k) || scaler->d != head->d) abort();
-    if (twi_zalloc(ctx, head->d, &x) != TW_OK) return;
-    if (twi_alloc(ctx, head->rows, &decision) == TW_OK) {
-        if (twi_alloc(ctx, head->k, &prob) == TW_OK) {
-            if (twi_logreg_decision(ctx, head, scaler, x, 1, decision) != TW_OK) abort();
-            twi_logreg_probabilities(head, decision, 1, prob);
-            twi_logreg_labels(head, decision, 1, &label);
-            if (label >= head->k) abort();
-            twi_free(prob);
-        }
-        twi_free(decision);
+    if (c->steps.width != c->head->d || c->head->k != c->k || c->k < 2) abort();
+    if (twi_zalloc(ctx, c->d, &x) == TW_OK && twi_alloc(ctx, c->k, &prob) == TW_OK) {
+        const tw_status st =
+            twi_classifier_answer(ctx, c, x, 1, &(twi_answers){.prob = prob, .label = &label});
+        if (st != TW_OK && st != TW_ERR_NOMEM) abort();
+        if (st == TW_OK && label >= c->k) abort();
     }
+    twi_free(prob);
     twi_free(x);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"scaler.mean", "scaler.scale", "head.coef",
-                                        "head.intercept"};
+    static const char *const names[] = {
+        "scaler.mean",    "scaler.scale",       "head.coef",      "head.intercept",
+        "head.support",   "head.dual_coef",     "head.n_support", "head.x",
+        "head.y",         "head.centroids",     "head.weights_0", "head.biases_0",
+        "head.weights_1", "head.biases_1",      "pca.mean",       "pca.components",
+        "pca.variance",   "calibration.a",      "calibration.b",  "calibration.x",
+        "calibration.y",  "calibration.offsets"};
     const uint8_t *line_end = size ? memchr(data, '\n', size) : NULL;
     tw_ctx *ctx;
     twi_json *json = NULL;
@@ -58,16 +59,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tw_ctx_set_threads(ctx, 1);
     twi_cursor in = twi_cursor_over(line_end + 1, size - text - 1);
     tw_status st = twi_json_parse(ctx, "fuzz", (const char *)data, text, &json);
-    for (size_t i = 0; i < 4 && st == TW_OK; i++) st = add_tensor(ctx, &in, names[i], &tensors);
+    for (size_t i = 0; i < 24 && in.left > 0 && st == TW_OK; i++)
+        st = add_tensor(ctx, &in, names[twi_take_u8(&in) % TWI_LEN(names)], &tensors);
     if (st == TW_OK) {
-        twi_scaler scaler = {0};
-        twi_logreg head = {0};
-        if (twi_head_load(ctx, "fuzz", &tensors, json, &scaler, &head) == TW_OK)
-            use(ctx, &scaler, &head);
-        else if (scaler.mean || head.coef)
+        twi_classifier c = {0};
+        if (twi_classifier_load(ctx, "fuzz", &tensors, json, &c) == TW_OK)
+            use(ctx, &c);
+        else if (c.head)
             abort(); /* outputs change only on TW_OK */
-        twi_scaler_free(&scaler);
-        twi_logreg_free(&head);
+        twi_classifier_free(&c);
     }
     twi_json_free(json);
     twi_tensors_free(&tensors);

@@ -318,11 +318,8 @@ typedef struct tw_train_opts {
     double test_size; /* < 1: share of photos, ceil(test_size * n); >= 1: a number. Default 0.2 */
     uint32_t seed;    /* of the split and the folds. Default 42 */
     tw_tristate stratify; /* default: yes, and no with the reference recipe */
-    double C;             /* inverse regularisation strength > 0; 0: chosen by 5-fold
-                             cross-validation on the training part (1.0 with the reference recipe) */
-    int balanced;         /* class_weight='balanced' */
-    size_t max_iter;      /* L-BFGS iterations; 0: 100 with the reference recipe, else 1000 */
-    double tol;           /* stop at max |gradient| <= tol; 0: 1e-4 */
+    tw_head_opts head;    /* C of logistic-regression: 0 means TW_AUTO here; with the reference
+                             recipe 1, and max_iter 100 */
     int refit_all;        /* after measuring, fit once more on training and test part together */
 } tw_train_opts;
 TW_API void tw_train_opts_init(tw_train_opts *opts);
@@ -375,7 +372,9 @@ typedef struct tw_summary {
     double baseline_accuracy; /* always answering the commonest class of the measured part */
     double top_k_accuracy;    /* k = top_k */
     size_t top_k;             /* min(5, classes) */
-    double C;                 /* the one used */
+    const char *head;         /* its kind; static */
+    const char *calibration;  /* "none", "sigmoid" or "isotonic"; static */
+    double C;                 /* the one used, or alpha; 0: the head has neither */
     int C_chosen;             /* 1: by cross-validation */
     int converged;            /* 0: max_iter ran out */
     size_t iterations;

@@ -35,27 +35,14 @@ static tw_status measure_rows(tw_ctx *ctx, const tw_model *model, const tw_datas
                               const uint32_t *class_of, const twi_harvest *harvest,
                               tw_report *report)
 {
-    const twi_logreg *head = &model->head;
-    const size_t n = harvest->rows;
-    double *decision = NULL, *score = NULL;
-    uint32_t *predicted = NULL, *truth = NULL;
-    tw_status st = twi_alloc(ctx, n * head->rows, &decision);
-    if (st == TW_OK) st = twi_alloc(ctx, n * head->k, &score);
-    if (st == TW_OK) st = twi_alloc(ctx, n, &predicted);
-    if (st == TW_OK) st = twi_alloc(ctx, n, &truth);
-    if (st == TW_OK) st = twi_logreg_decision(ctx, head, &model->scaler, harvest->x, n, decision);
-    for (size_t r = 0; r < n && st == TW_OK; r++) {
+    uint32_t *truth;
+    tw_status st = twi_alloc(ctx, harvest->rows, &truth);
+    for (size_t r = 0; r < harvest->rows && st == TW_OK; r++) {
         truth[r] = class_of[tw_dataset_label(dataset, harvest->sample[r])];
         st = twi_names_add(ctx, &report->test_files,
                            twi_dataset_relative_path(dataset, harvest->sample[r]));
     }
-    if (st == TW_OK) {
-        twi_model_rank(head, decision, n, score, predicted);
-        st = twi_report_measure(ctx, report, truth, predicted, score, n);
-    }
-    twi_free(decision);
-    twi_free(score);
-    twi_free(predicted);
+    if (st == TW_OK) st = twi_model_measure(ctx, model, harvest->x, truth, harvest->rows, report);
     twi_free(truth);
     return st;
 }
@@ -73,9 +60,9 @@ static void fill_summary(tw_report *report, const tw_model *model, const twi_har
     s->precision = harvest->precision;
     s->isa = twi_engine_isa();
     s->feature_count = harvest->d;
-    s->C = twi_json_as_number(twi_json_get(twi_json_get(model->document, "training"), "C"), 0);
-    s->converged = model->head.converged;
-    s->iterations = model->head.iterations;
+    const twi_json *options = twi_json_get(twi_json_get(model->document, "training"), "options");
+    s->C = twi_json_as_number(twi_json_get(options, "C"),
+                              twi_json_as_number(twi_json_get(options, "alpha"), 0));
     s->seconds_decode = harvest->stats.seconds_decode;
     s->seconds_network = harvest->stats.seconds_network;
     s->seconds_features = harvest->stats.seconds_wall;

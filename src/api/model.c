@@ -63,18 +63,6 @@ static tw_status read_precision(tw_ctx *ctx, const char *name, const twi_json *d
     return twi_fail(ctx, TW_ERR_FORMAT, "%s: precision is %s; need f32 or bf16", name, word);
 }
 
-static tw_status check_head(tw_ctx *ctx, const char *name, const tw_model *model)
-{
-    const size_t k = model->classes.n;
-    if (model->head.k != k)
-        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the head knows %zu classes, the list %zu", name,
-                        model->head.k, k);
-    if (model->head.d != model->scaler.d)
-        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the head takes %zu features, the scaler %zu", name,
-                        model->head.d, model->scaler.d);
-    return TW_OK;
-}
-
 tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model)
 {
     const twi_json *document = model->document;
@@ -88,9 +76,12 @@ tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model)
     if ((st = read_precision(ctx, name, document, &extract->precision)) != TW_OK) return st;
     st = twi_names_load(ctx, name, &model->tensors, "classes", &model->classes);
     if (st != TW_OK) return st;
-    st = twi_head_load(ctx, name, &model->tensors, twi_json_get(document, "head"), &model->scaler,
-                       &model->head);
-    return st != TW_OK ? st : check_head(ctx, name, model);
+    st = twi_classifier_load(ctx, name, &model->tensors, twi_json_get(document, "head"),
+                             &model->classifier);
+    if (st == TW_OK && model->classifier.k != model->classes.n)
+        st = twi_fail(ctx, TW_ERR_FORMAT, "%s: the head knows %zu classes, the list %zu", name,
+                      model->classifier.k, model->classes.n);
+    return st;
 }
 
 /* The list of all tensors of the bundle, data borrowed. */
@@ -148,8 +139,7 @@ tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path)
 void tw_model_free(tw_model *model)
 {
     if (!model) return;
-    twi_scaler_free(&model->scaler);
-    twi_logreg_free(&model->head);
+    twi_classifier_free(&model->classifier);
     twi_names_free(&model->classes);
     twi_tensors_free(&model->tensors);
     twi_json_free(model->document);
@@ -259,9 +249,9 @@ tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **
     opts.max_pixels = resolved.max_pixels;
     if ((st = twi_zalloc(ctx, 1, &extractor)) != TW_OK) return st;
     st = twi_extractor_new(ctx, model->backbone->network, &opts, &extractor->inner);
-    if (st == TW_OK && twi_extractor_feature_count(extractor->inner) != model->head.d)
+    if (st == TW_OK && twi_extractor_feature_count(extractor->inner) != model->classifier.d)
         st = twi_fail(ctx, TW_ERR_FORMAT, "the backbone makes %zu features, the head takes %zu",
-                      twi_extractor_feature_count(extractor->inner), model->head.d);
+                      twi_extractor_feature_count(extractor->inner), model->classifier.d);
     if (st != TW_OK) {
         tw_extractor_free(extractor);
         return st;
@@ -273,34 +263,37 @@ tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **
 tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
                            float *prob, size_t prob_count)
 {
-    const twi_logreg *head = &model->head;
-    size_t need, scores;
-    double *decision = NULL, *wide = NULL;
-    if (twi_mul(n, head->k, &need) || need != prob_count || twi_mul(n, head->rows, &scores))
+    const twi_classifier *c = &model->classifier;
+    size_t need;
+    double *wide;
+    if (twi_mul(n, c->k, &need) || need != prob_count)
         return twi_fail(ctx, TW_ERR_ARG, "room for %zu probabilities; %zu rows of %zu need %zu",
-                        prob_count, n, head->k, need);
-    tw_status st = twi_alloc(ctx, scores, &decision);
-    if (st != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, need, &wide)) != TW_OK) goto done;
-    if ((st = twi_logreg_decision(ctx, head, &model->scaler, x, n, decision)) != TW_OK) goto done;
-    twi_logreg_probabilities(head, decision, n, wide);
-    for (size_t i = 0; i < need; i++) prob[i] = (float)wide[i];
-done:
-    twi_free(decision);
+                        prob_count, n, c->k, need);
+    tw_status st = twi_alloc(ctx, need, &wide);
+    if (st != TW_OK) return st;
+    st = twi_classifier_answer(ctx, c, x, n, &(twi_answers){.prob = wide});
+    for (size_t i = 0; st == TW_OK && i < need; i++) prob[i] = (float)wide[i];
     twi_free(wide);
     return st;
 }
 
-void twi_model_rank(const twi_logreg *head, const double *decision, size_t n, double *score,
-                    uint32_t *predicted)
+tw_status twi_model_measure(tw_ctx *ctx, const tw_model *model, const float *x,
+                            const uint32_t *truth, size_t n, tw_report *report)
 {
-    twi_logreg_labels(head, decision, n, predicted);
-    if (head->rows == head->k) {
-        memcpy(score, decision, n * head->k * sizeof *score);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        score[2 * i] = -decision[i];
-        score[2 * i + 1] = decision[i];
-    }
+    const twi_classifier *c = &model->classifier;
+    twi_answers answers = {0};
+    size_t cells;
+    if (twi_mul(n, c->k, &cells))
+        return twi_fail(ctx, TW_ERR_NOMEM, "%zu rows of %zu classes do not fit in memory", n, c->k);
+    tw_status st = twi_alloc(ctx, cells, &answers.score);
+    if (st == TW_OK) st = twi_alloc(ctx, n, &answers.label);
+    if (st == TW_OK) st = twi_classifier_answer(ctx, c, x, n, &answers);
+    if (st == TW_OK) st = twi_report_measure(ctx, report, truth, answers.label, answers.score, n);
+    report->summary.head = c->head->type->name;
+    report->summary.calibration = twi_calibration_name(c->calibration.method);
+    report->summary.converged = c->head->converged;
+    report->summary.iterations = c->head->iterations;
+    twi_free(answers.score);
+    twi_free(answers.label);
+    return st;
 }

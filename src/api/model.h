@@ -4,7 +4,7 @@
 
 #include "api/extract.h"
 #include "api/report.h"
-#include "learn/learn.h"
+#include "learn/classifier.h"
 
 #define TWI_MODEL_BACKBONE_PREFIX "backbone."
 
@@ -16,13 +16,16 @@ struct tw_model {
     twi_tensors tensors; /* data borrowed from bundle or backbone, or owned */
     tw_backbone *backbone;
     twi_extractor_opts extract; /* recipe, output and precision it was trained with */
-    twi_scaler scaler;
-    twi_logreg head;
+    twi_classifier classifier;
     twi_names classes;
 };
 
 /* Reads everything but bundle, document and tensors out of these; name is for messages. */
 tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model);
+
+/* Answers rows x [n, d] and puts what truth [n] makes of them into report. */
+tw_status twi_model_measure(tw_ctx *ctx, const tw_model *model, const float *x,
+                            const uint32_t *truth, size_t n, tw_report *report);
 
 /* A U8 tensor of texts, each ended by a NUL; and back. */
 tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor_name,
@@ -30,9 +33,5 @@ tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor
 tw_status twi_names_load(tw_ctx *ctx, const char *file, const twi_tensors *tensors,
                          const char *tensor_name, twi_names *out);
 
-/* decision [n, head rows] -> score [n, k] for ranking (k == 2: minus and plus the decision) and
- * predicted [n]. */
-void twi_model_rank(const twi_logreg *head, const double *decision, size_t n, double *score,
-                    uint32_t *predicted);
 
 #endif

@@ -32,4 +32,5 @@ void tw_train_opts_init(tw_train_opts *opts)
     *opts = (tw_train_opts){
         .size_bytes = sizeof *opts, .test_size = 0.2, .seed = 42, .stratify = TW_DEFAULT};
     tw_extract_opts_init(&opts->extract);
+    tw_head_opts_init(&opts->head);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define FOLDS 5
-static const double c_grid[] = {1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1};
 
 /* Everything one training passes from step to step. */
 typedef struct training {
@@ -22,8 +21,8 @@ typedef struct training {
     twi_harvest harvest;
     size_t train_rows; /* rows of harvest that belong to the training part; they come first */
     uint32_t *y;       /* [harvest.rows] */
-    twi_logreg_opts logreg;
-    bool c_chosen;
+    tw_head_opts head; /* resolved */
+    bool chosen;       /* C or alpha, by cross-validation */
     tw_model *model;
     tw_report *report;
 } training;
@@ -38,20 +37,13 @@ static tw_status read_options(training *t, const tw_train_opts *given)
         twi_options_read(t->ctx, opts, sizeof *opts, given, given ? given->size_bytes : 0);
     if (st != TW_OK) return st;
     const bool reference = opts->extract.reference_recipe != 0;
-    if (!(opts->C >= 0.0) || opts->C > 1e300)
-        return twi_fail(t->ctx, TW_ERR_ARG, "C is %g; need a positive number", opts->C);
-    if (!(opts->tol >= 0.0))
-        return twi_fail(t->ctx, TW_ERR_ARG, "tol is %g; need a positive number", opts->tol);
     if (!opts->backbone) opts->backbone = reference ? "vgg16" : "sapling";
     t->stratify = opts->stratify == TW_DEFAULT ? !reference : opts->stratify == TW_YES;
-    t->logreg = (twi_logreg_opts){.C = opts->C > 0 ? opts->C
-                                       : reference ? 1.0
-                                                   : 0.0,
-                                  .tol = opts->tol > 0 ? opts->tol : 1e-4,
-                                  .max_iter = opts->max_iter > 0 ? opts->max_iter
-                                              : reference        ? 100
-                                                                 : 1000,
-                                  .balanced = opts->balanced != 0};
+    if ((st = twi_head_resolve(t->ctx, &opts->head, &t->head)) != TW_OK) return st;
+    if (strcmp(t->head.kind, twi_head_logreg.name) == 0) {
+        if (opts->head.C == 0.0 && !reference) t->head.C = TW_AUTO;
+        if (opts->head.max_iter == 0 && reference) t->head.max_iter = 100;
+    }
     return TW_OK;
 }
 
@@ -181,26 +173,42 @@ static size_t fold_count(const twi_samples *samples)
     return folds < 2 ? 0 : folds;
 }
 
-static tw_status choose_c(training *t)
+/* Folds of the first n rows; none, with a warning about what is not done, when a class is too small
+ * for them. fold_of is fresh memory. */
+static tw_status make_folds(training *t, const twi_samples *samples, const char *without,
+                            uint32_t **fold_of, twi_folding *out)
 {
-    const twi_samples samples = rows_of(t, t->train_rows);
-    const size_t folds = fold_count(&samples);
-    if (folds == 0) {
-        twi_log(t->ctx, TW_LOG_WARNING,
-                "a class has a single training picture: C cannot be cross-validated and is 1");
-        t->logreg.C = 1.0;
+    *out = (twi_folding){.folds = fold_count(samples)};
+    if (out->folds == 0) {
+        twi_log(t->ctx, TW_LOG_WARNING, "a class has a single training picture: %s", without);
         return TW_OK;
     }
-    uint32_t *fold_of;
-    tw_status st = twi_alloc(t->ctx, samples.n, &fold_of);
+    tw_status st = twi_alloc(t->ctx, samples->n, fold_of);
     if (st != TW_OK) return st;
-    st = twi_folds(t->ctx, samples.n, t->y, samples.k, folds, true, t->opts.seed, fold_of);
-    if (st == TW_OK) {
-        twi_logreg_opts opts = t->logreg;
-        opts.C = 1.0;
-        st = twi_logreg_choose_c(t->ctx, &samples, fold_of, folds, c_grid, TWI_LEN(c_grid), &opts,
-                                 &t->logreg.C, NULL);
-        t->c_chosen = true;
+    out->fold_of = *fold_of;
+    return twi_folds(t->ctx, samples->n, samples->y, samples->k, out->folds, true, t->opts.seed,
+                     *fold_of);
+}
+
+static tw_status choose(training *t)
+{
+    const twi_samples samples = rows_of(t, t->train_rows);
+    uint32_t *fold_of = NULL;
+    twi_folding folding;
+    tw_status st =
+        make_folds(t, &samples, "C cannot be cross-validated and is 1", &fold_of, &folding);
+    if (st == TW_OK && folding.folds > 0) {
+        const twi_logreg_opts opts = {.C = 1.0,
+                                      .tol = t->head.tol,
+                                      .max_iter = t->head.max_iter,
+                                      .balanced = t->head.balanced != 0};
+        size_t n_grid = 0;
+        while (twi_head_logreg.grid[n_grid] > 0.0) n_grid++;
+        st = twi_logreg_choose_c(t->ctx, &samples, fold_of, folding.folds, twi_head_logreg.grid,
+                                 n_grid, &opts, &t->head.C, NULL);
+        t->chosen = true;
+    } else if (st == TW_OK) {
+        t->head.C = 1.0;
     }
     twi_free(fold_of);
     return st;
@@ -209,60 +217,42 @@ static tw_status choose_c(training *t)
 static tw_status fit(training *t, size_t n)
 {
     const twi_samples samples = rows_of(t, n);
-    twi_scaler scaler = {0};
-    twi_logreg head = {0};
-    tw_status st = twi_scaler_fit(t->ctx, &samples, &scaler);
-    if (st == TW_OK) st = twi_logreg_fit(t->ctx, &samples, &scaler, &t->logreg, &head);
-    if (st != TW_OK) {
-        twi_scaler_free(&scaler);
-        return st;
+    tw_head_opts opts = t->head;
+    twi_classifier classifier = {0};
+    uint32_t *fold_of = NULL;
+    twi_folding folding = {0};
+    tw_status st = TW_OK;
+    if (strcmp(opts.calibrate, "none") != 0) {
+        st = make_folds(t, &samples, "its probabilities cannot be calibrated", &fold_of, &folding);
+        if (folding.folds == 0) opts.calibrate = "none";
     }
-    twi_scaler_free(&t->model->scaler);
-    twi_logreg_free(&t->model->head);
-    t->model->scaler = scaler;
-    t->model->head = head;
+    if (st == TW_OK) st = twi_classifier_fit(t->ctx, &samples, &opts, &folding, &classifier);
+    twi_free(fold_of);
+    if (st != TW_OK) return st;
+    twi_classifier_free(&t->model->classifier);
+    t->model->classifier = classifier;
     return TW_OK;
-}
-
-static tw_status measure(training *t)
-{
-    const twi_logreg *head = &t->model->head;
-    const size_t n = t->harvest.rows - t->train_rows;
-    double *decision = NULL, *score = NULL;
-    uint32_t *predicted = NULL;
-    tw_status st = twi_alloc(t->ctx, n * head->rows, &decision);
-    if (st == TW_OK) st = twi_alloc(t->ctx, n * head->k, &score);
-    if (st == TW_OK) st = twi_alloc(t->ctx, n, &predicted);
-    if (st == TW_OK)
-        st = twi_logreg_decision(t->ctx, head, &t->model->scaler,
-                                 t->harvest.x + t->train_rows * t->harvest.d, n, decision);
-    if (st == TW_OK) {
-        twi_model_rank(head, decision, n, score, predicted);
-        st = twi_report_measure(t->ctx, t->report, t->y + t->train_rows, predicted, score, n);
-    }
-    twi_free(decision);
-    twi_free(score);
-    twi_free(predicted);
-    return st;
 }
 
 static tw_status fit_and_measure(training *t)
 {
-    tw_status st = t->logreg.C > 0 ? TW_OK : choose_c(t);
+    const twi_harvest *h = &t->harvest;
+    const bool open = t->head.C == TW_AUTO || t->head.alpha == TW_AUTO;
+    tw_status st = open ? choose(t) : TW_OK;
     if (st == TW_OK) st = fit(t, t->train_rows);
-    if (st == TW_OK) st = measure(t);
+    if (st == TW_OK)
+        st = twi_model_measure(t->ctx, t->model, h->x + t->train_rows * h->d, t->y + t->train_rows,
+                               h->rows - t->train_rows, t->report);
     if (st != TW_OK) return st;
     tw_summary *s = &t->report->summary;
     s->n_train = t->train_rows;
     s->n_skipped = t->report->skipped_paths.n;
-    s->C = t->logreg.C;
-    s->C_chosen = t->c_chosen;
-    s->converged = t->model->head.converged;
-    s->iterations = t->model->head.iterations;
+    s->C = t->head.C > 0.0 ? t->head.C : t->head.alpha;
+    s->C_chosen = t->chosen;
     s->precision = t->extract.precision;
     s->isa = twi_engine_isa();
-    s->feature_count = t->harvest.d;
-    return t->opts.refit_all ? fit(t, t->harvest.rows) : TW_OK;
+    s->feature_count = h->d;
+    return t->opts.refit_all ? fit(t, h->rows) : TW_OK;
 }
 
 /* ---- the model's document and tensors ------------------------------------------------------ */
@@ -303,12 +293,8 @@ static twi_json *training_json(const training *t)
     const bool reference = t->opts.extract.reference_recipe != 0;
     twi_json *json = twi_json_object();
     bool ok = twi_json_set(json, "recipe", twi_json_text(reference ? "reference" : "default"));
-    ok &= twi_json_set(json, "C", twi_json_number(t->logreg.C));
-    ok &= twi_json_set(json, "C_chosen", twi_json_boolean(t->c_chosen));
-    ok &=
-        twi_json_set(json, "class_weight", twi_json_text(t->logreg.balanced ? "balanced" : "none"));
-    ok &= twi_json_set(json, "max_iter", twi_json_integer((int64_t)t->logreg.max_iter));
-    ok &= twi_json_set(json, "tol", twi_json_number(t->logreg.tol));
+    ok &= twi_json_set(json, "options", twi_head_opts_to_json(&t->head));
+    ok &= twi_json_set(json, "C_chosen", twi_json_boolean(t->chosen));
     ok &= twi_json_set(json, "refit_all", twi_json_boolean(t->opts.refit_all != 0));
     if (ok) return json;
     twi_json_free(json);
@@ -375,7 +361,7 @@ static tw_status build_model(training *t)
     if (st != TW_OK) return st;
     st = twi_names_save(t->ctx, &t->report->test_files, "test_files", &model->tensors);
     if (st != TW_OK) return st;
-    st = twi_head_save(t->ctx, &model->scaler, &model->head, &model->tensors, &head_json);
+    st = twi_classifier_save(t->ctx, &model->classifier, &model->tensors, &head_json);
     if (st != TW_OK) return st;
     if ((st = write_document(t, head_json)) != TW_OK) return st;
     model->backbone = t->backbone, t->backbone = NULL; /* handed over */

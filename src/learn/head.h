@@ -94,6 +94,11 @@ tw_status twi_head_find(tw_ctx *ctx, const char *name, const twi_head_type **out
  * this head does not have. */
 tw_status twi_head_resolve(tw_ctx *ctx, const tw_head_opts *given, tw_head_opts *out);
 
+/* Resolved options as the JSON object a model remembers: those that its kind has. New; NULL: no
+ * memory. And back: what is missing or of another type is refused as twi_head_resolve() does. */
+twi_json *twi_head_opts_to_json(const tw_head_opts *opts);
+tw_status twi_head_opts_from_json(tw_ctx *ctx, const twi_json *json, tw_head_opts *out);
+
 /* The rows' own functions, or what NULL stands for. */
 tw_status twi_head_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                        const tw_head_opts *opts, twi_head **out);

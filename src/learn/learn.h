@@ -74,14 +74,6 @@ tw_status twi_logreg_choose_c(tw_ctx *ctx, const twi_samples *samples, const uin
                               size_t folds, const double *grid, size_t n_grid,
                               const twi_logreg_opts *opts, double *C, double *mean_accuracy);
 
-/* Scaler and head as tensors ("scaler.mean", "scaler.scale", "head.coef", "head.intercept") and a
- * JSON object
- * {"type": "logistic_regression", ...}; and back. */
-tw_status twi_head_save(tw_ctx *ctx, const twi_scaler *scaler, const twi_logreg *head,
-                        twi_tensors *tensors, twi_json **json);
-tw_status twi_head_load(tw_ctx *ctx, const char *name, const twi_tensors *tensors,
-                        const twi_json *json, twi_scaler *scaler, twi_logreg *head);
-
 /* ---- metrics ------------------------------------------------------------------------------- */
 
 /* confusion [k, k], row truth, column predicted; zeroed first. */

@@ -236,8 +236,8 @@ static void evaluates_other_folders(void **state)
     tw_train_opts opts;
     tw_train_opts_init(&opts);
     opts.refit_all = 1;
-    opts.C = 1.0;
-    opts.balanced = 1;
+    opts.head.C = 1.0;
+    opts.head.balanced = 1;
     tw_model *model = train(ctx, &opts, NULL);
     tw_dataset *dataset = NULL;
     tw_report *report = NULL;

@@ -343,11 +343,17 @@ struct tw_model {
     char options[512];
 };
 
+void tw_head_opts_init(tw_head_opts *opts)
+{
+    *opts = (tw_head_opts){.size_bytes = sizeof *opts, .seed = 42, .l1_ratio = 0.5};
+}
+
 void tw_train_opts_init(tw_train_opts *opts)
 {
     *opts = (tw_train_opts){
         .size_bytes = sizeof *opts, .test_size = 0.2, .seed = 42, .stratify = TW_DEFAULT};
     tw_extract_opts_init(&opts->extract);
+    tw_head_opts_init(&opts->head);
 }
 
 static void remember_options(const tw_ctx *ctx, const tw_train_opts *o, char *out, size_t size)
@@ -362,8 +368,8 @@ static void remember_options(const tw_ctx *ctx, const tw_train_opts *o, char *ou
         "\"stratify\":%d,\"C\":%.9g,\"balanced\":%d,\"max_iter\":%zu,\"tol\":%.9g,\"refit\":%d}",
         ctx->threads, (int)e->precision, (int)e->pooling, e->batch, e->reference_recipe, e->strict,
         e->fast_decode, e->geometry ? e->geometry : "", e->resize ? e->resize : "", e->input_size,
-        e->max_pixels, o->test_size, (unsigned)o->seed, (int)o->stratify, o->C, o->balanced,
-        o->max_iter, o->tol, o->refit_all);
+        e->max_pixels, o->test_size, (unsigned)o->seed, (int)o->stratify, o->head.C,
+        o->head.balanced, o->head.max_iter, o->head.tol, o->refit_all);
 }
 
 static size_t predict_one(const tw_model *m, const float *x, float *prob)
@@ -451,10 +457,12 @@ tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *d, const tw_train_opts *
         tw_model_free(m);
         return status;
     }
-    r->sum.C = opts->C > 0 ? opts->C : 0.01;
-    r->sum.C_chosen = !(opts->C > 0);
-    r->sum.converged = opts->max_iter != 1;
-    r->sum.iterations = opts->max_iter ? opts->max_iter : 17;
+    r->sum.head = opts->head.kind ? opts->head.kind : "logistic-regression";
+    r->sum.calibration = opts->head.calibrate ? opts->head.calibrate : "none";
+    r->sum.C = opts->head.C > 0 ? opts->head.C : 0.01;
+    r->sum.C_chosen = !(opts->head.C > 0);
+    r->sum.converged = opts->head.max_iter != 1;
+    r->sum.iterations = opts->head.max_iter ? opts->head.max_iter : 17;
     r->sum.seconds_fit = 0.25;
     if (ctx->log && d->paths.n < 20) ctx->log(ctx->log_user, TW_LOG_WARNING, "few photos");
     *out = m;

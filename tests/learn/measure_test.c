@@ -193,89 +193,6 @@ static void senseless_folds_are_refused(void **state)
     sample_set_free(&set);
 }
 
-/* ---- saved and loaded ---------------------------------------------------------------------- */
-
-static void fitted(size_t k, twi_scaler *scaler, twi_logreg *head)
-{
-    sample_set set;
-    sample_set_make(60, 7, k, 8, 0.5, &set);
-    assert_int_equal(twi_scaler_fit(ctx, &set.samples, scaler), TW_OK);
-    assert_int_equal(twi_logreg_fit(ctx, &set.samples, scaler, &defaults, head), TW_OK);
-    sample_set_free(&set);
-}
-
-static void heads_come_back_as_they_went(void **state)
-{
-    (void)state;
-    for (size_t k = 2; k <= 4; k++) {
-        twi_scaler scaler, scaler2;
-        twi_logreg head, head2;
-        twi_tensors tensors = {0};
-        twi_json *json;
-        fitted(k, &scaler, &head);
-        assert_int_equal(twi_head_save(ctx, &scaler, &head, &tensors, &json), TW_OK);
-        assert_int_equal(twi_head_load(ctx, "a.tw", &tensors, json, &scaler2, &head2), TW_OK);
-        assert_int_equal(head2.k, k);
-        assert_int_equal(head2.rows, head.rows);
-        assert_int_equal(head2.iterations, head.iterations);
-        assert_true(head2.converged && head2.objective == head.objective &&
-                    head2.gradient == head.gradient);
-        assert_memory_equal(scaler.mean, scaler2.mean, 7 * sizeof(double));
-        assert_memory_equal(scaler.scale, scaler2.scale, 7 * sizeof(double));
-        assert_memory_equal(head.coef, head2.coef, head.rows * 7 * sizeof(double));
-        assert_memory_equal(head.intercept, head2.intercept, head.rows * sizeof(double));
-        twi_scaler_free(&scaler);
-        twi_scaler_free(&scaler2);
-        twi_logreg_free(&head);
-        twi_logreg_free(&head2);
-        twi_json_free(json);
-        twi_tensors_free(&tensors);
-    }
-}
-
-static void load_refused(const twi_tensors *tensors, const char *text, const char *words)
-{
-    twi_json *json;
-    twi_scaler scaler;
-    twi_logreg head;
-    assert_int_equal(twi_json_parse(ctx, "test", text, strlen(text), &json), TW_OK);
-    assert_int_equal(twi_head_load(ctx, "a.tw", tensors, json, &scaler, &head), TW_ERR_FORMAT);
-    if (!strstr(tw_last_error(ctx), words))
-        fail_msg("\"%s\" lacks \"%s\"", tw_last_error(ctx), words);
-    twi_json_free(json);
-}
-
-static void damaged_heads_are_refused(void **state)
-{
-    (void)state;
-    twi_scaler scaler;
-    twi_logreg head;
-    twi_tensors tensors = {0}, none = {0};
-    twi_json *json;
-    fitted(3, &scaler, &head);
-    assert_int_equal(twi_head_save(ctx, &scaler, &head, &tensors, &json), TW_OK);
-    twi_json_free(json);
-#define HEAD(k, d) "{\"type\": \"logistic_regression\", \"classes\": " k ", \"features\": " d "}"
-    load_refused(&tensors, "{}", "type");
-    load_refused(&tensors, "{\"type\": \"oracle\"}", "oracle");
-    load_refused(&tensors, HEAD("1", "7"), "1 classes");
-    load_refused(&tensors, HEAD("-3", "7"), "classes");
-    load_refused(&tensors, HEAD("99999999999", "7"), "classes");
-    load_refused(&tensors, HEAD("3", "0"), "0 features");
-    load_refused(&tensors, HEAD("3", "8"), "scaler.mean");
-    load_refused(&tensors, HEAD("4", "7"), "head.coef");
-    load_refused(&none, HEAD("3", "7"), "missing");
-    double *coef = (double *)twi_tensors_find(&tensors, "head.coef")->data;
-    double *scale = (double *)twi_tensors_find(&tensors, "scaler.scale")->data;
-    scale[2] = 0.0;
-    load_refused(&tensors, HEAD("3", "7"), "scale of feature 2");
-    coef[5] = NAN;
-    load_refused(&tensors, HEAD("3", "7"), "not finite");
-    twi_tensors_free(&tensors);
-    twi_scaler_free(&scaler);
-    twi_logreg_free(&head);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,8 +203,6 @@ int main(void)
         cmocka_unit_test(choice_is_the_first_of_the_best),
         cmocka_unit_test(a_class_of_one_sample_is_survived),
         cmocka_unit_test(senseless_folds_are_refused),
-        cmocka_unit_test(heads_come_back_as_they_went),
-        cmocka_unit_test(damaged_heads_are_refused),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
