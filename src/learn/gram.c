@@ -102,6 +102,12 @@ done:
     return st;
 }
 
+void twi_gram_add_one(twi_gram *gram)
+{
+    for (size_t i = 0; i < gram->n; i++)
+        for (size_t j = 0; j < gram->n; j++) gram->k[i * gram->stride + j] += 1.0f;
+}
+
 void twi_gram_free(twi_gram *gram)
 {
     twi_free(gram->k);

@@ -10,6 +10,8 @@ typedef struct twi_gram {
 } twi_gram;
 
 tw_status twi_gram_new(tw_ctx *ctx, const twi_rows *rows, twi_gram *out);
+/* The Gram matrix of the rows with one more feature, always 1. */
+void twi_gram_add_one(twi_gram *gram);
 void twi_gram_free(twi_gram *gram);
 
 #endif

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-const twi_head_type *const twi_head_types[] = {&twi_head_logreg, NULL};
+const twi_head_type *const twi_head_types[] = {&twi_head_logreg, &twi_head_linear_svm,
+                                               &twi_head_ridge, NULL};
 
 tw_status twi_head_find(tw_ctx *ctx, const char *name, const twi_head_type **out)
 {
@@ -269,19 +270,26 @@ done:
     return st;
 }
 
-tw_status twi_head_path(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
-                        const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
-                        twi_path_take take, void *user)
+tw_status twi_head_one_by_one(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
+                              const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
+                              twi_path_take take, void *user)
 {
-    if (n_grid == 0) return TW_OK;
-    const twi_head_type *type = type_of(grid);
-    if (type->path) return type->path(ctx, train, tested, scaler, grid, n_grid, take, user);
     float *copy = NULL;
     tw_status st = tested->rows ? gather(ctx, tested, &copy) : TW_OK;
     const one_by_one s = {train, tested, scaler, copy ? copy : tested->x, take, user};
     for (size_t at = 0; at < n_grid && st == TW_OK; at++) st = one_setting(ctx, &s, &grid[at], at);
     twi_free(copy);
     return st;
+}
+
+tw_status twi_head_path(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
+                        const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
+                        twi_path_take take, void *user)
+{
+    if (n_grid == 0) return TW_OK;
+    const twi_head_type *type = type_of(grid);
+    return (type->path ? type->path : twi_head_one_by_one)(ctx, train, tested, scaler, grid, n_grid,
+                                                           take, user);
 }
 
 void twi_head_free(twi_head *head)
