@@ -113,7 +113,7 @@ typedef struct tw_dataset_opts {
 TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
 
 /* Reads path: a folder with one sub-folder a class, a folder holding train/ [val/] [test/] of such,
- * or a CSV manifest (path,label[,split]; a header line; paths relative to the manifest). Order and
+ * or a CSV manifest (path,label[,split][,group]; a header line; paths relative to the manifest). Order and
  * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
  * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
  * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
@@ -129,6 +129,9 @@ TW_API const char *tw_dataset_path(const tw_dataset *dataset, size_t i);
 TW_API uint32_t tw_dataset_label(const tw_dataset *dataset, size_t i);
 /* The part that the folder or manifest puts picture i in. */
 TW_API tw_part tw_dataset_part(const tw_dataset *dataset, size_t i);
+/* The group of picture i as the manifest's column "group" has it: photos of one group (one animal,
+ * one scene) can be kept on one side of a split. NULL: there is no such column, or past the end. */
+TW_API const char *tw_dataset_group(const tw_dataset *dataset, size_t i);
 TW_API size_t tw_dataset_class_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_class_name(const tw_dataset *dataset,
                                          size_t k); /* NULL past the end */
