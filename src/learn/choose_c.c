@@ -1,17 +1,10 @@
-/* choose_c.c - the C whose heads do best on parts of the data they have not seen.
- *
- * Within a fold each C starts from the optimum of the one before. Few rows, many features: one Gram
- * matrix of the fold's rows, under the fold's own scaler, serves all values of C, and scores the
- * tested rows as well. */
-#include "learn/primal.h"
-#include "learn/span.h"
-#include "learn/training.h"
+/* choose_c.c - the C whose heads do best on parts of the data they have not seen. */
+#include "learn/linear_path.h"
+#include "learn/rows.h"
 #include "base/threads.h"
 
 #include <math.h>
 #include <string.h>
-
-#define GAP 1e-5 /* labels, not coefficients, are what is wanted here */
 
 typedef struct choosing {
     const twi_samples *samples;
@@ -33,9 +26,6 @@ typedef struct fold {
     uint32_t *compact; /* [max row + 1] as y, with the classes present numbered densely */
     size_t k;          /* classes present */
     twi_scaler scaler;
-    twi_training training;
-    double *scores; /* [n_test, width] */
-    bool limited;
 } fold;
 
 static size_t row_of(const twi_samples *samples, size_t i)
@@ -89,112 +79,24 @@ static tw_status relabel(tw_ctx *ctx, fold *f)
     return st;
 }
 
-static double accuracy(const fold *f)
+static tw_status measure(tw_ctx *ctx, void *user, size_t at, const double *decision, bool limited)
 {
-    const size_t width = f->training.targets.width;
+    const fold *f = user;
+    const choosing *s = f->choice;
+    const size_t width = f->k == 2 ? 1 : f->k;
     size_t correct = 0;
+    (void)ctx;
     for (size_t i = 0; i < f->n_test; i++) {
-        const double *u = f->scores + i * width;
+        const double *u = decision + i * width;
         size_t best = 0;
         for (size_t c = 1; c < width; c++)
             if (u[c] > u[best]) best = c;
         if (width == 1) best = u[0] > 0.0;
         correct += f->compact[f->rows[f->n_train + i]] == best;
     }
-    return (double)correct / (double)f->n_test;
-}
-
-/* Scores of the tested rows: out of pass [n_test, width]. */
-static tw_status measure(tw_ctx *ctx, fold *f, twi_pass *pass, const double *w, const double *bias,
-                         size_t at)
-{
-    const tw_status st = twi_pass_scores(ctx, pass, w, bias);
-    if (st != TW_OK) return st;
-    f->scores = pass->scores;
-    f->choice->accuracy[f->number * f->choice->n_grid + at] = accuracy(f);
+    s->accuracy[f->number * s->n_grid + at] = (double)correct / (double)f->n_test;
+    s->limited[f->number] = s->limited[f->number] || limited;
     return TW_OK;
-}
-
-static twi_rows rows_of(const fold *f, const size_t *index, size_t n)
-{
-    const twi_samples *samples = f->choice->samples;
-    const float *shift = f->training.shift;
-    return (twi_rows){.x = samples->x,
-                      .index = index,
-                      .n = n,
-                      .d = samples->d,
-                      .stride = samples->d,
-                      .shift = {.mean = shift, .inverse = shift + samples->d}};
-}
-
-/* Every C in the span of the training rows. */
-static tw_status grid_in_span(tw_ctx *ctx, fold *f)
-{
-    const choosing *s = f->choice;
-    const size_t width = f->training.targets.width, n = f->n_train;
-    twi_gram gram = {0};
-    twi_span span = {0};
-    twi_pass test = {0};
-    double *x = NULL, *flat = NULL;
-    tw_status st;
-    /* The tested rows follow the training rows. */
-    const twi_rows all = rows_of(f, f->rows, n + f->n_test);
-    if ((st = twi_gram_new(ctx, &all, &gram)) != TW_OK) goto done;
-    if ((st = twi_span_new(ctx, &gram, &f->training.targets, s->grid[0], &span)) != TW_OK)
-        goto done;
-    const twi_rows tested = {
-        .x = gram.k + n * gram.stride, .n = f->n_test, .d = n, .stride = gram.stride};
-    if ((st = twi_pass_new(ctx, &tested, width, &test)) != TW_OK) goto done;
-    if ((st = twi_zalloc(ctx, 4 * span.cells, &x)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, span.cells, &flat)) != TW_OK) goto done;
-    span.goal = GAP;
-    for (size_t at = 0; at < s->n_grid; at++) {
-        twi_search search = {.max_iter = s->opts->max_iter};
-        span.C = s->grid[at];
-        if ((st = twi_span_solve(ctx, &span, &search, x, x + 2 * span.cells)) != TW_OK) goto done;
-        f->limited = f->limited || search.end == TWI_END_LIMIT;
-        for (size_t i = 0; i < n; i++)
-            for (size_t c = 0; c < width; c++) flat[c * n + i] = x[i * width + c];
-        if ((st = measure(ctx, f, &test, flat, span.bias, at)) != TW_OK) goto done;
-    }
-done:
-    twi_free(flat);
-    twi_free(x);
-    twi_pass_free(&test);
-    twi_span_free(&span);
-    twi_gram_free(&gram);
-    return st;
-}
-
-/* Every C over the weights. */
-static tw_status grid_over_weights(tw_ctx *ctx, fold *f)
-{
-    const choosing *s = f->choice;
-    const size_t n = f->n_train;
-    twi_primal primal = {0};
-    twi_pass test = {0};
-    double *x = NULL;
-    tw_status st;
-    const twi_rows tested = rows_of(f, f->rows + n, f->n_test);
-    const twi_targets *targets = &f->training.targets;
-    if ((st = twi_primal_new(ctx, &f->training.rows, targets, s->grid[0], &primal)) != TW_OK)
-        goto done;
-    if ((st = twi_pass_new(ctx, &tested, targets->width, &test)) != TW_OK) goto done;
-    if ((st = twi_zalloc(ctx, 2 * primal.length, &x)) != TW_OK) goto done;
-    primal.goal = GAP;
-    for (size_t at = 0; at < s->n_grid; at++) {
-        twi_search search = {.max_iter = s->opts->max_iter};
-        primal.C = s->grid[at];
-        if ((st = twi_primal_solve(ctx, &primal, &search, x, x + primal.length)) != TW_OK)
-            goto done;
-        f->limited = f->limited || search.end == TWI_END_LIMIT;
-        if ((st = measure(ctx, f, &test, x, primal.bias, at)) != TW_OK) goto done;
-    }
-done:
-    twi_free(x);
-    twi_pass_free(&test);
-    twi_primal_free(&primal);
-    return st;
 }
 
 static tw_status run_fold(tw_ctx *ctx, void *user, size_t number)
@@ -210,13 +112,13 @@ static tw_status run_fold(tw_ctx *ctx, void *user, size_t number)
                               .n = f.n_train,
                               .d = s->samples->d,
                               .k = f.k};
+    twi_samples tested = part;
+    tested.rows = f.rows + f.n_train;
+    tested.n = f.n_test;
     if ((st = twi_scaler_fit(ctx, &part, &f.scaler)) != TW_OK) goto done;
-    if ((st = twi_training_new(ctx, &part, &f.scaler, s->opts->balanced, &f.training)) != TW_OK)
-        goto done;
-    st = twi_gram_pays(&f.training, s->n_grid) ? grid_in_span(ctx, &f) : grid_over_weights(ctx, &f);
-    s->limited[number] = f.limited;
+    const twi_linear_parts parts = {&part, &tested, &f.scaler};
+    st = twi_linear_path(ctx, &parts, s->opts, s->grid, s->n_grid, measure, &f);
 done:
-    twi_training_free(&f.training);
     twi_scaler_free(&f.scaler);
     twi_free(f.compact);
     twi_free(f.rows);

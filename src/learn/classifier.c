@@ -41,18 +41,16 @@ done:
 static tw_status score_fold(tw_ctx *ctx, const twi_classifier *c, const twi_samples *tested,
                             const size_t *index, double *out)
 {
-    float *x = NULL;
+    twi_stretch x;
     double *score = NULL;
-    tw_status st = twi_alloc(ctx, tested->n * tested->d, &x);
+    tw_status st = twi_head_stretch(ctx, tested, &x);
     if (st != TW_OK) return st;
-    for (size_t i = 0; i < tested->n; i++)
-        memcpy(x + i * tested->d, tested->x + tested->rows[i] * tested->d, tested->d * sizeof *x);
     if ((st = twi_alloc(ctx, tested->n * c->k, &score)) == TW_OK)
-        st = twi_classifier_answer(ctx, c, x, tested->n, &(twi_answers){.score = score});
+        st = twi_classifier_answer(ctx, c, x.x, tested->n, &(twi_answers){.score = score});
     for (size_t i = 0; st == TW_OK && i < tested->n; i++)
         memcpy(out + index[i] * c->k, score + i * c->k, c->k * sizeof *out);
     twi_free(score);
-    twi_free(x);
+    twi_free(x.copy);
     return st;
 }
 

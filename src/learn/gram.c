@@ -1,4 +1,5 @@
-/* gram.c - the Gram matrix: n^2 d / 2 multiply-adds, panel of columns by panel of columns.
+/* gram.c - the Gram matrix, n^2 d / 2 multiply-adds, and products of two sets of rows, panel of
+ * columns by panel of columns.
  *
  * Each panel is standardised once, kept row-major and once more interleaved (both stay in cache),
  * then every tile on or below the diagonal adds its products. A tile's sum runs over the panels in
@@ -14,11 +15,14 @@
 typedef struct job {
     const twi_rows *rows;
     const twi_kernels *kernels;
-    twi_gram *gram;
-    size_t tiles;       /* per side */
-    size_t from, depth; /* this panel's columns */
-    float *plain;       /* [tiles * TILE, DEPTH] */
-    float *interleaved; /* [tiles * TILE / TWI_GRAM_COLUMNS, DEPTH, TWI_GRAM_COLUMNS] */
+    float *out; /* [tiles * TILE, stride] */
+    size_t stride;
+    size_t tiles;        /* of rows; a Gram matrix has as many of columns */
+    size_t column_tiles; /* of a product; 0: a Gram matrix */
+    size_t from, depth;  /* this panel's columns */
+    float *plain;        /* [tiles * TILE, DEPTH] */
+    float *mixed; /* [tiles * TILE / TWI_GRAM_COLUMNS, DEPTH, TWI_GRAM_COLUMNS], interleaved; NULL
+                     while rows are packed that are no columns */
 } job;
 
 /* Standardises one group of TWI_GRAM_COLUMNS rows; rows past the end are zero. */
@@ -29,7 +33,7 @@ static tw_status pack(tw_ctx *ctx, void *user, size_t group)
     twi_shift shift = j->rows->shift;
     if (shift.mean) shift = (twi_shift){shift.mean + j->from, shift.inverse + j->from, false};
     const size_t first = group * TWI_GRAM_COLUMNS;
-    float *plain = j->plain + first * DEPTH, *mixed = j->interleaved + first * DEPTH;
+    float *plain = j->plain + first * DEPTH;
     for (size_t r = 0; r < TWI_GRAM_COLUMNS; r++) {
         float *z = plain + r * DEPTH;
         if (first + r < j->rows->n)
@@ -38,24 +42,25 @@ static tw_status pack(tw_ctx *ctx, void *user, size_t group)
         else
             memset(z, 0, j->depth * sizeof *z);
     }
-    for (size_t p = 0; p < j->depth; p++)
+    for (size_t p = 0; j->mixed && p < j->depth; p++)
         for (size_t r = 0; r < TWI_GRAM_COLUMNS; r++)
-            mixed[p * TWI_GRAM_COLUMNS + r] = plain[r * DEPTH + p];
+            j->mixed[(first * DEPTH) + p * TWI_GRAM_COLUMNS + r] = plain[r * DEPTH + p];
     return TW_OK;
 }
 
-/* Tile number t of the lower triangle, counted row by row. */
+/* Tile number t of all or, of a Gram matrix, of the lower triangle, counted row by row. */
 static tw_status multiply(tw_ctx *ctx, void *user, size_t t)
 {
     (void)ctx;
     const job *j = user;
     size_t row = 0;
-    while ((row + 1) * (row + 2) / 2 <= t) row++;
-    const size_t column = t - row * (row + 1) / 2, stride = j->gram->stride;
+    while (!j->column_tiles && (row + 1) * (row + 2) / 2 <= t) row++;
+    if (j->column_tiles) row = t / j->column_tiles;
+    const size_t column = j->column_tiles ? t % j->column_tiles : t - row * (row + 1) / 2;
     for (size_t r = row * TILE; r < (row + 1) * TILE; r += TWI_GRAM_ROWS)
         for (size_t c = column * TILE; c < (column + 1) * TILE; c += TWI_GRAM_COLUMNS)
-            j->kernels->gram(j->plain + r * DEPTH, DEPTH, j->interleaved + c * DEPTH, j->depth,
-                             j->gram->k + r * stride + c, stride);
+            j->kernels->gram(j->plain + r * DEPTH, DEPTH, j->mixed + c * DEPTH, j->depth,
+                             j->out + r * j->stride + c, j->stride);
     return TW_OK;
 }
 
@@ -73,17 +78,18 @@ static void mirror(twi_gram *gram)
 tw_status twi_gram_new(tw_ctx *ctx, const twi_rows *rows, twi_gram *out)
 {
     twi_gram gram = {.n = rows->n};
-    job j = {.rows = rows, .kernels = twi_kernels_best(), .gram = &gram};
+    job j = {.rows = rows, .kernels = twi_kernels_best()};
     tw_status st;
     size_t cells, panel;
     j.tiles = (rows->n + TILE - 1) / TILE;
-    gram.stride = j.tiles * TILE;
+    gram.stride = j.stride = j.tiles * TILE;
     if (twi_mul(gram.stride, gram.stride, &cells) || twi_mul(gram.stride, DEPTH, &panel))
         return twi_fail(ctx, TW_ERR_NOMEM, "the Gram matrix of %zu rows does not fit in memory",
                         rows->n);
     if ((st = twi_zalloc(ctx, cells, &gram.k)) != TW_OK) goto done;
+    j.out = gram.k;
     if ((st = twi_alloc(ctx, panel, &j.plain)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, panel, &j.interleaved)) != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, panel, &j.mixed)) != TW_OK) goto done;
     const size_t groups = gram.stride / TWI_GRAM_COLUMNS, tiles = j.tiles * (j.tiles + 1) / 2;
     const size_t threads = cells * DEPTH < TWI_WORTH_A_THREAD ? 1 : 0;
     for (j.from = 0; j.from < rows->d; j.from += DEPTH) {
@@ -97,9 +103,65 @@ tw_status twi_gram_new(tw_ctx *ctx, const twi_rows *rows, twi_gram *out)
     *out = gram, gram = (twi_gram){0};
 done:
     twi_free(j.plain);
-    twi_free(j.interleaved);
+    twi_free(j.mixed);
     twi_gram_free(&gram);
     return st;
+}
+
+void twi_gram_add_one(twi_gram *gram)
+{
+    for (size_t i = 0; i < gram->n; i++)
+        for (size_t j = 0; j < gram->n; j++) gram->k[i * gram->stride + j] += 1.0f;
+}
+
+/* One panel of both sides, then all tiles. */
+static tw_status add_panel(tw_ctx *ctx, job *j, const twi_rows *a, const twi_rows *b,
+                           float *const buffers[3])
+{
+    const size_t tiles = j->tiles * j->column_tiles, per_tile = TILE / TWI_GRAM_COLUMNS;
+    const size_t threads = tiles * TILE * TILE * j->depth < TWI_WORTH_A_THREAD ? 1 : 0;
+    if (twi_cancelled(ctx)) return twi_fail(ctx, TW_ERR_CANCELLED, "stopped as asked");
+    j->rows = b, j->plain = buffers[1], j->mixed = buffers[2];
+    tw_status st = twi_parallel(ctx, threads, j->column_tiles * per_tile, pack, j);
+    if (st != TW_OK) return st;
+    j->rows = a, j->plain = buffers[0], j->mixed = NULL;
+    if ((st = twi_parallel(ctx, threads, j->tiles * per_tile, pack, j)) != TW_OK) return st;
+    j->mixed = buffers[2];
+    return twi_parallel(ctx, threads, tiles, multiply, j);
+}
+
+tw_status twi_products_new(tw_ctx *ctx, const twi_rows *a, const twi_rows *b, twi_products *out)
+{
+    twi_products made = {.m = a->n, .n = b->n};
+    job j = {.kernels = twi_kernels_best(),
+             .tiles = (a->n + TILE - 1) / TILE,
+             .column_tiles = (b->n + TILE - 1) / TILE};
+    float *buffers[3] = {NULL, NULL, NULL};
+    tw_status st;
+    size_t cells;
+    made.stride = j.stride = j.column_tiles * TILE;
+    if (twi_mul(j.tiles * TILE, made.stride, &cells))
+        return twi_fail(ctx, TW_ERR_NOMEM, "%zu x %zu products do not fit in memory", a->n, b->n);
+    if ((st = twi_zalloc(ctx, cells, &made.p)) != TW_OK) goto done;
+    j.out = made.p;
+    if ((st = twi_alloc(ctx, j.tiles * TILE * DEPTH, &buffers[0])) != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, made.stride * DEPTH, &buffers[1])) != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, made.stride * DEPTH, &buffers[2])) != TW_OK) goto done;
+    for (j.from = 0; j.from < a->d; j.from += DEPTH) {
+        j.depth = a->d - j.from < DEPTH ? a->d - j.from : DEPTH;
+        if ((st = add_panel(ctx, &j, a, b, buffers)) != TW_OK) goto done;
+    }
+    *out = made, made = (twi_products){0};
+done:
+    for (size_t i = 0; i < 3; i++) twi_free(buffers[i]);
+    twi_free(made.p);
+    return st;
+}
+
+void twi_products_free(twi_products *products)
+{
+    twi_free(products->p);
+    *products = (twi_products){0};
 }
 
 void twi_gram_free(twi_gram *gram)

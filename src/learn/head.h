@@ -82,7 +82,8 @@ struct twi_head_type {
     void (*free)(twi_head *head); /* never NULL's */
 };
 
-extern const twi_head_type twi_head_logreg;
+extern const twi_head_type twi_head_logreg, twi_head_linear_svm, twi_head_svm_rbf, twi_head_mlp,
+    twi_head_ridge, twi_head_knn, twi_head_centroid;
 
 /* NULL-ended. The first is the default. */
 extern const twi_head_type *const twi_head_types[];
@@ -107,6 +108,24 @@ void twi_head_score(const twi_head *head, const double *decision, size_t n, doub
 tw_status twi_head_path(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
                         const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
                         twi_path_take take, void *user);
+/* What a path of NULL stands for. */
+tw_status twi_head_one_by_one(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
+                              const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
+                              twi_path_take take, void *user);
+/* The rows that samples picks, one after the other, as decide() takes them; copy, when not NULL, is
+ * the caller's to free. */
+typedef struct twi_stretch {
+    const float *x; /* [n, d] */
+    size_t n;
+    float *copy;
+} twi_stretch;
+tw_status twi_head_stretch(tw_ctx *ctx, const twi_samples *samples, twi_stretch *out);
+
+typedef struct twi_path_user {
+    twi_path_take take;
+    void *user;
+} twi_path_user;
+
 void twi_head_free(twi_head *head); /* NULL is fine */
 
 /* For save() and load(): doubles [rows, columns] (rows 0: [columns]) as an F64 tensor, and back,

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-const twi_head_type *const twi_head_types[] = {&twi_head_logreg, NULL};
+const twi_head_type *const twi_head_types[] = {&twi_head_logreg, &twi_head_linear_svm,
+                                               &twi_head_ridge, NULL};
 
 tw_status twi_head_find(tw_ctx *ctx, const char *name, const twi_head_type **out)
 {
@@ -226,18 +227,22 @@ void twi_head_score(const twi_head *head, const double *decision, size_t n, doub
     }
 }
 
-/* The rows of tested, one after the other, as decide() takes them. */
-static tw_status gather(tw_ctx *ctx, const twi_samples *tested, float **out)
+tw_status twi_head_stretch(tw_ctx *ctx, const twi_samples *samples, twi_stretch *out)
 {
+    const size_t d = samples->d;
+    twi_stretch made = {samples->x, samples->n, NULL};
     size_t cells;
-    if (twi_mul(tested->n, tested->d, &cells))
-        return twi_fail(ctx, TW_ERR_NOMEM, "%zu samples of %zu features do not fit in memory",
-                        tested->n, tested->d);
-    const tw_status st = twi_alloc(ctx, cells, out);
-    if (st != TW_OK) return st;
-    for (size_t i = 0; i < tested->n; i++)
-        memcpy(*out + i * tested->d, tested->x + (tested->rows ? tested->rows[i] : i) * tested->d,
-               tested->d * sizeof **out);
+    if (samples->rows) {
+        if (twi_mul(samples->n, d, &cells))
+            return twi_fail(ctx, TW_ERR_NOMEM, "%zu samples of %zu features do not fit in memory",
+                            samples->n, d);
+        const tw_status st = twi_alloc(ctx, cells, &made.copy);
+        if (st != TW_OK) return st;
+        for (size_t i = 0; i < samples->n; i++)
+            memcpy(made.copy + i * d, samples->x + samples->rows[i] * d, d * sizeof *made.copy);
+        made.x = made.copy;
+    }
+    *out = made;
     return TW_OK;
 }
 
@@ -269,19 +274,27 @@ done:
     return st;
 }
 
+tw_status twi_head_one_by_one(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
+                              const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
+                              twi_path_take take, void *user)
+{
+    twi_stretch x;
+    tw_status st = twi_head_stretch(ctx, tested, &x);
+    if (st != TW_OK) return st;
+    const one_by_one s = {train, tested, scaler, x.x, take, user};
+    for (size_t at = 0; at < n_grid && st == TW_OK; at++) st = one_setting(ctx, &s, &grid[at], at);
+    twi_free(x.copy);
+    return st;
+}
+
 tw_status twi_head_path(tw_ctx *ctx, const twi_samples *train, const twi_samples *tested,
                         const twi_scaler *scaler, const tw_head_opts *grid, size_t n_grid,
                         twi_path_take take, void *user)
 {
     if (n_grid == 0) return TW_OK;
     const twi_head_type *type = type_of(grid);
-    if (type->path) return type->path(ctx, train, tested, scaler, grid, n_grid, take, user);
-    float *copy = NULL;
-    tw_status st = tested->rows ? gather(ctx, tested, &copy) : TW_OK;
-    const one_by_one s = {train, tested, scaler, copy ? copy : tested->x, take, user};
-    for (size_t at = 0; at < n_grid && st == TW_OK; at++) st = one_setting(ctx, &s, &grid[at], at);
-    twi_free(copy);
-    return st;
+    return (type->path ? type->path : twi_head_one_by_one)(ctx, train, tested, scaler, grid, n_grid,
+                                                           take, user);
 }
 
 void twi_head_free(twi_head *head)

@@ -27,13 +27,23 @@ tw_status twi_scaler_fit(tw_ctx *ctx, const twi_samples *samples, twi_scaler *ou
 void twi_scaler_apply(const twi_scaler *scaler, const float *x, size_t n, float *out);
 void twi_scaler_free(twi_scaler *scaler);
 
-/* ---- LogisticRegression -------------------------------------------------------------------- */
+/* ---- linear heads: LogisticRegression, and others over the same solvers
+ * -------------------------------------------------------------------- */
+
+/* With t = 1 for the class of a score and -1 for the others: */
+typedef enum twi_loss {
+    TWI_LOSS_LOGISTIC,      /* sigmoid for two classes, softmax for more */
+    TWI_LOSS_SQUARED_HINGE, /* max(0, 1 - t u)^2, one class against the rest: LinearSVC */
+    TWI_LOSS_SQUARED        /* (t - u)^2, one class against the rest: RidgeClassifier */
+} twi_loss;
 
 typedef struct twi_logreg_opts {
     double C;   /* > 0 */
     double tol; /* stop at max |gradient| <= tol, of the sum objective (scikit-learn < 1.4) */
     size_t max_iter;
     bool balanced; /* class_weight='balanced' */
+    twi_loss loss;
+    double gap; /* certified: (f - min f) / f at most this; 0: 1e-6 */
 } twi_logreg_opts;
 
 typedef struct twi_logreg {
@@ -66,6 +76,13 @@ void twi_logreg_probabilities(const twi_logreg *model, const double *decision, s
 /* predict(): k == 2: decision > 0; else the first largest. label [n] */
 void twi_logreg_labels(const twi_logreg *model, const double *decision, size_t n, uint32_t *label);
 void twi_logreg_free(twi_logreg *model);
+
+/* LinearSVC's loss="hinge" (hinge.c) and LogisticRegression's penalties "l1" and "elasticnet"
+ * (sparse.c), as twi_logreg_fit() otherwise. opts: resolved. */
+tw_status twi_hinge_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
+                        const tw_head_opts *opts, twi_logreg *out);
+tw_status twi_sparse_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
+                         const tw_head_opts *opts, twi_logreg *out);
 
 /* Cross-validated choice of C: for each value of grid [n_grid] (ascending), the mean accuracy over
  * folds (scaler fitted inside each fold); the first of the best. fold_of [samples->n] says in which

@@ -1,13 +1,11 @@
-/* logreg.c - LogisticRegression: which way to the optimum, the proof that it was reached, and
- * prediction. */
+/* logreg.c - LogisticRegression and its kin: which way to the optimum, and the proof that it was
+ * reached. */
 #include "learn/primal.h"
 #include "learn/span.h"
 #include "learn/training.h"
 
 #include <math.h>
 #include <string.h>
-
-#define GAP 1e-6 /* certified: (f - min f) / f at most this */
 
 /* Reading one column block in 16 first pays when a pass over everything goes to memory. */
 #define COARSE_EVERY 16
@@ -26,14 +24,25 @@ typedef struct fitting {
     twi_end end;
 } fitting;
 
+static double gap_of(const twi_logreg_opts *opts)
+{
+    return opts->gap > 0.0 ? opts->gap : 1e-6;
+}
+
 /* Weights w = Z^T a for coefficients a [n, width] times factor, and the intercepts: the start of
  * the weights' search. */
 static tw_status lift(tw_ctx *ctx, fitting *fit, const double *a, double factor, const double *bias)
 {
     const twi_targets *t = &fit->training->targets;
     for (size_t i = 0; i < t->n * t->width; i++) fit->primal.pass.residual[i] = factor * a[i];
-    for (size_t c = 0; c < t->width; c++)
-        fit->x[fit->primal.weights + c] = bias[c] / fit->primal.sigma;
+    for (size_t c = 0; c < t->width; c++) {
+        double b = bias[c];
+        if (twi_intercept_penalised(t)) {
+            b = 0.0;
+            for (size_t i = 0; i < t->n; i++) b += fit->primal.pass.residual[i * t->width + c];
+        }
+        fit->x[fit->primal.weights + c] = b / fit->primal.sigma;
+    }
     return twi_pass_sums(ctx, &fit->primal.pass, fit->x);
 }
 
@@ -47,9 +56,10 @@ static tw_status start_in_span(tw_ctx *ctx, fitting *fit)
     tw_status st;
     twi_search search = {.max_iter = opts->max_iter, .stage = "fit"};
     if ((st = twi_gram_new(ctx, &fit->training->rows, &gram)) != TW_OK) goto done;
+    if (twi_intercept_penalised(&fit->training->targets)) twi_gram_add_one(&gram);
     if ((st = twi_span_new(ctx, &gram, &fit->training->targets, opts->C, &span)) != TW_OK)
         goto done;
-    span.goal = 0.01 * GAP; /* iterations are cheap here, a pass over the rows is not */
+    span.goal = 0.01 * gap_of(opts); /* iterations are cheap here, a pass over the rows is not */
     span.tol = 0.5 * opts->tol;
     if ((st = twi_zalloc(ctx, 4 * span.cells, &x)) != TW_OK) goto done;
     if ((st = twi_span_solve(ctx, &span, &search, x, x + 2 * span.cells)) != TW_OK) goto done;
@@ -99,7 +109,7 @@ static tw_status approach(tw_ctx *ctx, fitting *fit)
 {
     twi_search search = {.max_iter = fit->opts->max_iter, .stage = "fit", .scale = fit->scale};
     fit->primal.tol = fit->opts->tol;
-    fit->primal.goal = 0.25 * GAP;
+    fit->primal.goal = 0.25 * gap_of(fit->opts);
     const tw_status st = twi_primal_solve(ctx, &fit->primal, &search, fit->x, fit->gradient);
     fit->iterations = search.iterations;
     fit->scale = search.scale;
@@ -146,7 +156,7 @@ static tw_status start(tw_ctx *ctx, fitting *fit)
 static tw_status finish(tw_ctx *ctx, fitting *fit)
 {
     fit->primal.tol = fit->opts->tol;
-    fit->primal.goal = 0.5 * GAP;
+    fit->primal.goal = 0.5 * gap_of(fit->opts);
     for (int round = 0; round < 4; round++) {
         twi_search search = {.max_iter = fit->opts->max_iter - fit->iterations,
                              .stage = "fit",
@@ -159,7 +169,7 @@ static tw_status finish(tw_ctx *ctx, fitting *fit)
         fit->end = search.end;
         st = twi_primal_certify(ctx, &fit->primal, fit->x, fit->gradient, &fit->f, &fit->gap);
         if (st != TW_OK) return st;
-        const bool proved = fit->gap <= GAP * (fit->f - fit->gap) &&
+        const bool proved = fit->gap <= gap_of(fit->opts) * (fit->f - fit->gap) &&
                             twi_primal_steepness(&fit->primal, fit->gradient) <= fit->opts->tol;
         if (proved || fit->end != TWI_END_MET) break;
         fit->primal.goal *= 0.1;
@@ -167,15 +177,23 @@ static tw_status finish(tw_ctx *ctx, fitting *fit)
     return TW_OK;
 }
 
-/* scikit-learn 1.2.1's words (utils/optimize.py) on one line; advice on max_iter only where that is
- * the cause. */
+/* For the logistic loss scikit-learn 1.2.1's words (utils/optimize.py) on one line, for the hinge
+ * those of its svm/_base.py; advice on max_iter only where that is the cause. */
 static bool judge(tw_ctx *ctx, const fitting *fit)
 {
-    const bool proved = fit->gap <= GAP * fit->f;
+    const bool logistic = fit->opts->loss == TWI_LOSS_LOGISTIC;
+    const bool proved = fit->gap <= gap_of(fit->opts) * fit->f;
     const bool flat = twi_primal_steepness(&fit->primal, fit->gradient) <= fit->opts->tol;
     if (fit->end == TWI_END_LIMIT) {
         if (flat) return true;
-        twi_log(ctx, TW_LOG_WARNING,
+        if (!logistic)
+            twi_log(ctx, TW_LOG_WARNING,
+                    "%s failed to converge, increase the number of iterations (max_iter, now %zu).",
+                    fit->opts->loss == TWI_LOSS_SQUARED ? "Ridge" : "Liblinear",
+                    fit->opts->max_iter);
+        else
+            twi_log(
+                ctx, TW_LOG_WARNING,
                 "lbfgs failed to converge (status=1): STOP: TOTAL NO. of ITERATIONS REACHED LIMIT. "
                 "Increase the number of iterations (max_iter, now %zu) or scale the data.",
                 fit->opts->max_iter);
@@ -216,8 +234,8 @@ tw_status twi_logreg_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scal
     twi_training training = {0};
     fitting fit = {.training = &training, .opts = opts};
     tw_status st;
-    if ((st = twi_training_new(ctx, samples, scaler, opts->balanced, &training)) != TW_OK)
-        goto done;
+    st = twi_training_new(ctx, samples, scaler, opts->balanced, opts->loss, &training);
+    if (st != TW_OK) goto done;
     if ((st = twi_primal_new(ctx, &training.rows, &training.targets, opts->C, &fit.primal)) !=
         TW_OK)
         goto done;

@@ -1,4 +1,4 @@
-/* loss.c - logistic loss and its best intercept. */
+/* loss.c - losses of scores, and their best intercept. */
 #include "learn/loss.h"
 
 #include <math.h>
@@ -34,9 +34,29 @@ static double loss_softmax(const double *u, size_t k, size_t truth, double *resi
     return own == 1.0 ? log1p(others) : top - u[truth] + log(sum);
 }
 
+/* Scores one by one, each for a class against the rest. liblinear weighs the rows of the class
+ * itself, and the rest only when there are two classes; ridge regression weighs the row. */
+static double loss_one_by_one(const twi_targets *targets, uint32_t y, const double *u,
+                              double *residual)
+{
+    double loss = 0.0;
+    for (size_t c = 0; c < targets->width; c++) {
+        const bool own = targets->width == 1 ? y == 1 : y == c;
+        const double t = own ? 1.0 : -1.0;
+        const bool hinge = targets->loss == TWI_LOSS_SQUARED_HINGE;
+        const bool plain = hinge && targets->width > 1 && !own;
+        const double weight = plain ? 1.0 : targets->weight[y];
+        const double miss = t - u[c], counted = hinge && t * miss < 0.0 ? 0.0 : miss;
+        loss += weight * counted * counted;
+        residual[c] = -2.0 * weight * counted;
+    }
+    return loss;
+}
+
 double twi_loss_row(const twi_targets *targets, size_t i, const double *u, double *residual)
 {
     const uint32_t y = label(targets, i);
+    if (targets->loss != TWI_LOSS_LOGISTIC) return loss_one_by_one(targets, y, u, residual);
     const double weight = targets->weight[y];
     double loss;
     if (targets->width == 1)
@@ -169,10 +189,39 @@ static bool improve(intercept *s)
     return false;
 }
 
+/* The residuals of a squared loss are linear in b with slope 2 w. */
+static void solve_squared(const twi_targets *targets, const double *scores, double *b,
+                          double *residual, double *loss)
+{
+    const size_t width = targets->width;
+    double weight = 0.0;
+    for (size_t i = 0; i < targets->n; i++) weight += targets->weight[label(targets, i)];
+    *loss = 0.0;
+    for (size_t i = 0; i < targets->n; i++)
+        (void)twi_loss_row(targets, i, scores + i * width, residual + i * width);
+    for (size_t c = 0; c < width; c++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < targets->n; i++) sum += residual[i * width + c];
+        b[c] = -sum / (2.0 * weight);
+    }
+    for (size_t i = 0; i < targets->n; i++) {
+        const double w = targets->weight[label(targets, i)];
+        for (size_t c = 0; c < width; c++) {
+            double *r = residual + i * width + c;
+            *r += 2.0 * w * b[c];
+            *loss += *r * *r / (4.0 * w);
+        }
+    }
+}
+
 tw_status twi_intercept_solve(tw_ctx *ctx, const twi_targets *targets, const double *scores,
                               double *b, double *residual, double *loss)
 {
     const size_t width = targets->width;
+    if (targets->loss == TWI_LOSS_SQUARED) {
+        solve_squared(targets, scores, b, residual, loss);
+        return TW_OK;
+    }
     double *scratch;
     size_t count;
     if (twi_mul(width, 7, &count))

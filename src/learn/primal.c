@@ -17,7 +17,7 @@ tw_status twi_primal_new(tw_ctx *ctx, const twi_rows *rows, const twi_targets *t
      * (1 - p), is thousands of times below that of the strong directions of the weights, which grow
      * with d. Measuring it in units of sigma is a diagonal preconditioner: on 1,600 x 25,088 it
      * halves the evaluations. */
-    primal.sigma = fmax(1.0, 0.1 * sqrt((double)rows->d));
+    primal.sigma = twi_intercept_penalised(targets) ? 1.0 : fmax(1.0, 0.1 * sqrt((double)rows->d));
     if ((st = twi_alloc(ctx, width, &primal.bias)) != TW_OK) goto done;
     if ((st = twi_alloc(ctx, width, &primal.best)) != TW_OK) goto done;
     if ((st = twi_alloc(ctx, rows->n * width, &primal.residual)) != TW_OK) goto done;
@@ -53,8 +53,11 @@ static tw_status evaluate(tw_ctx *ctx, void *self, const double *x, double *f, d
         double sum = 0.0;
         for (size_t i = 0; i < n; i++) sum += p->pass.residual[i * width + c];
         gradient[p->weights + c] = p->sigma * sum;
+        if (!twi_intercept_penalised(p->targets)) continue;
+        gradient[p->weights + c] += p->bias[c] / p->C; /* sigma is 1 */
+        *f += p->bias[c] * p->bias[c] / (2.0 * p->C);
     }
-    return isfinite(*f) ? TW_OK : twi_fail(ctx, TW_ERR_DIVERGED, "the logistic loss is not finite");
+    return isfinite(*f) ? TW_OK : twi_fail(ctx, TW_ERR_DIVERGED, "the loss is not finite");
 }
 
 static double inner(const void *self, const double *a, const double *b)
@@ -79,11 +82,12 @@ double twi_primal_steepness(const twi_primal *primal, const double *gradient)
 
 /* With the best intercept for w, F(w) = min_b f(w, b) is 1/C strongly convex, so F(w) - min F <=
  * C/2 |grad F|^2 (Nesterov 2004, theorem 2.1.10). Without it the gradient of w says nothing about
- * the intercept. */
+ * the intercept. A penalised intercept is one of the weights. */
 static double weights_gap(const twi_primal *p, const double *gradient)
 {
+    const size_t count = twi_intercept_penalised(p->targets) ? p->length : p->weights;
     double square = 0.0;
-    for (size_t i = 0; i < p->weights; i++) square += gradient[i] * gradient[i];
+    for (size_t i = 0; i < count; i++) square += gradient[i] * gradient[i];
     return 0.5 * p->C * square;
 }
 
@@ -94,6 +98,7 @@ static bool good_enough(void *self, const double *x, double f, const double *gra
     const double gap = weights_gap(p, gradient);
     if (gap > p->goal * f) return false;
     if (gap > TWI_GAP_NOTHING * f && twi_primal_steepness(p, gradient) > p->tol) return false;
+    if (twi_intercept_penalised(p->targets)) return true;
     /* What a better intercept would still bring. */
     const size_t width = p->targets->width, n = p->targets->n;
     double before = 0.0, after;
@@ -119,9 +124,11 @@ tw_status twi_primal_certify(tw_ctx *ctx, twi_primal *primal, double *x, double 
 {
     const size_t width = primal->targets->width;
     double loss;
+    tw_status st = TW_OK;
     memset(primal->best, 0, width * sizeof *primal->best);
-    tw_status st = twi_intercept_solve(ctx, primal->targets, primal->pass.scores, primal->best,
-                                       primal->residual, &loss);
+    if (!twi_intercept_penalised(primal->targets))
+        st = twi_intercept_solve(ctx, primal->targets, primal->pass.scores, primal->best,
+                                 primal->residual, &loss);
     if (st != TW_OK) return st;
     for (size_t c = 0; c < width; c++)
         x[primal->weights + c] = (primal->bias[c] + primal->best[c]) / primal->sigma;

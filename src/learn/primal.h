@@ -5,7 +5,8 @@
 #include "learn/minimise.h"
 #include "learn/rows.h"
 
-/* f(w, b) = sum_i loss_i(z_i . w + b) + |w|^2 / (2 C). An unknown is [width, d] weights, then
+/* f(w, b) = sum_i loss_i(z_i . w + b) + |w|^2 / (2 C), with |b|^2 beside |w|^2 where the intercept
+ * is penalised. An unknown is [width, d] weights, then
  * [width] intercepts divided by sigma. */
 typedef struct twi_primal {
     const twi_targets *targets;

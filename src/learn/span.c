@@ -51,10 +51,17 @@ static tw_status evaluate(tw_ctx *ctx, void *self, const double *x, double *f, d
 {
     twi_span *s = self;
     const size_t width = s->targets->width, n = s->targets->n, cells = s->cells;
-    tw_status st = twi_intercept_solve(ctx, s->targets, x + cells, s->bias, s->residual, f);
+    tw_status st = TW_OK;
+    if (twi_intercept_penalised(s->targets)) {
+        *f = 0.0;
+        for (size_t i = 0; i < n; i++)
+            *f += twi_loss_row(s->targets, i, x + cells + i * width, s->residual + i * width);
+    } else {
+        st = twi_intercept_solve(ctx, s->targets, x + cells, s->bias, s->residual, f);
+    }
     if (st != TW_OK) return st;
     *f += plain_dot(cells, x, x + cells) / (2.0 * s->C);
-    if (!isfinite(*f)) return twi_fail(ctx, TW_ERR_DIVERGED, "the logistic loss is not finite");
+    if (!isfinite(*f)) return twi_fail(ctx, TW_ERR_DIVERGED, "the loss is not finite");
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < width; c++) {
             /* As the pass will see it: both halves of the gradient then belong to one vector. */

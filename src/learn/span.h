@@ -11,7 +11,8 @@
 #include "learn/minimise.h"
 
 /* An unknown is [n, width] coefficients a, then [n, width] their scores u = K a. The intercept is
- * not an unknown: each evaluation solves for the best one. */
+ * not an unknown: each evaluation solves for the best one; a penalised one is part of the scores,
+ * K being that of rows with a feature 1 added (twi_gram_add_one()), and comes to the sum of a. */
 typedef struct twi_span {
     const twi_targets *targets;
     double C, tol, goal; /* as in twi_primal */

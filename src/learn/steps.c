@@ -77,8 +77,8 @@ tw_status twi_steps_prepare(tw_ctx *ctx, const twi_steps *steps, const twi_sampl
 {
     const bool bare = !steps->scaler.d && twi_steps_only_shift(steps);
     if (bare || (shifts && twi_steps_only_shift(steps))) {
-        *out = (twi_stepped){.samples = *samples,
-                             .scaler = steps->scaler.d ? &steps->scaler : NULL};
+        *out =
+            (twi_stepped){.samples = *samples, .scaler = steps->scaler.d ? &steps->scaler : NULL};
         return TW_OK;
     }
     twi_stepped made = {.samples = *samples};

@@ -68,7 +68,7 @@ static tw_status make_rows(tw_ctx *ctx, const twi_samples *samples, const twi_sc
 }
 
 tw_status twi_training_new(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
-                           bool balanced, twi_training *out)
+                           bool balanced, twi_loss loss, twi_training *out)
 {
     twi_training t = {0};
     tw_status st;
@@ -81,6 +81,7 @@ tw_status twi_training_new(tw_ctx *ctx, const twi_samples *samples, const twi_sc
                               .weight = t.weight,
                               .n = samples->n,
                               .k = samples->k,
+                              .loss = loss,
                               .width = samples->k == 2 ? 1 : samples->k};
     *out = t, t = (twi_training){0};
 done:

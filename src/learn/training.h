@@ -14,7 +14,7 @@ typedef struct twi_training {
 /* TW_ERR_DATA: no samples or features, fewer than two classes, a label out of range, a class with
  * no sample. scaler may be NULL. A matrix that fits the cache is copied standardised. */
 tw_status twi_training_new(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
-                           bool balanced, twi_training *out);
+                           bool balanced, twi_loss loss, twi_training *out);
 void twi_training_free(twi_training *training);
 
 /* Whether `fits` fits with a Gram matrix cost less than readings of the rows. */
