@@ -7,8 +7,9 @@
 #include <math.h>
 #include <string.h>
 
-const twi_head_type *const twi_head_types[] = {&twi_head_logreg, &twi_head_linear_svm,
-                                               &twi_head_ridge, NULL};
+const twi_head_type *const twi_head_types[] = {
+    &twi_head_logreg, &twi_head_linear_svm, &twi_head_svm_rbf,  &twi_head_mlp,
+    &twi_head_ridge,  &twi_head_knn,        &twi_head_centroid, NULL};
 
 tw_status twi_head_find(tw_ctx *ctx, const char *name, const twi_head_type **out)
 {

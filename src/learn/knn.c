@@ -368,7 +368,7 @@ static tw_status save(tw_ctx *ctx, const twi_head *head, twi_tensors *tensors, t
 static tw_status load_labels(tw_ctx *ctx, const char *name, const twi_tensors *tensors, knn_head *h)
 {
     const twi_tensor *t = twi_tensors_find(tensors, "head.y");
-    if (!t || t->dtype != TWI_I32 || t->rank != 1 || t->count != h->n)
+    if (!t || t->dtype != TWI_I32 || t->rank != 1 || t->dims[0] != h->n)
         return twi_fail(ctx, TW_ERR_FORMAT, "%s: tensor \"head.y\" is not I32 of shape [%zu]", name,
                         h->n);
     const tw_status st = twi_alloc(ctx, h->n, &h->y);

@@ -219,8 +219,8 @@ static int ascending(const void *a, const void *b)
 
 /* A further row is as likely to fall below the j-th smallest of n familiarities as into any other j
  * of the n + 1 gaps: with probability j / (n + 1). So j is the largest with j / (n + 1) <= 1 -
- * accept: split conformal prediction's quantile (Vovk et al. 2005, section 4.1). Where that is
- * none, n is too small for the share asked, and the smallest is what there is. */
+ * accept: conformal prediction's quantile (Vovk et al. 2005). Where there is none, n is too small
+ * for the share asked, and the smallest is what there is. */
 static tw_status set_threshold(tw_ctx *ctx, const double *own, size_t n, twi_reject *r)
 {
     double *sorted;
@@ -244,8 +244,10 @@ tw_status twi_reject_fit(tw_ctx *ctx, const twi_samples *samples, double accept,
     twi_reject r = {.d = samples->d, .accept = accept};
     size_t *place = NULL;
     double *scores = NULL;
-    if (n < 2)
-        return twi_fail(ctx, TW_ERR_DATA, "%zu training samples; to reject takes at least 2", n);
+    if (n < 2 || r.d == 0)
+        return twi_fail(ctx, TW_ERR_DATA,
+                        "%zu training samples of %zu features; to reject takes at least 2 and 1", n,
+                        r.d);
     tw_status st = twi_alloc(ctx, n, &place);
     if (st != TW_OK) return st;
     if ((st = twi_alloc(ctx, n, &scores)) != TW_OK) goto done;

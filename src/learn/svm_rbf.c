@@ -608,7 +608,7 @@ static tw_status load_counts(tw_ctx *ctx, const char *name, const twi_tensors *t
                              size_t *begin)
 {
     const twi_tensor *t = twi_tensors_find(tensors, "head.n_support");
-    if (!t || t->dtype != TWI_I32 || t->rank != 1 || t->count != k)
+    if (!t || t->dtype != TWI_I32 || t->rank != 1 || t->dims[0] != k)
         return twi_fail(ctx, TW_ERR_FORMAT,
                         "%s: tensor \"head.n_support\" is not I32 of shape [%zu]", name, k);
     begin[0] = 0;
