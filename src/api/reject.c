@@ -51,9 +51,9 @@ tw_status twi_model_fit_reject(tw_ctx *ctx, const twi_samples *samples, double a
     if ((st = twi_reject_fit(ctx, samples, accept, own, &reject)) != TW_OK) goto done;
     if (reject.expected < accept - 1e-9)
         twi_log(ctx, TW_LOG_WARNING,
-                "%zu training pictures are too few to accept %.9g %% of the classes' photos for "
-                "sure: it will be %.3g %% or more",
-                samples->n, 100.0 * accept, 100.0 * reject.expected);
+                "%zu training pictures are too few for the share to accept that was asked for: the "
+                "threshold stands for %d %%",
+                samples->n, (int)(100.0 * reject.expected));
     for (size_t k = 0; k < samples->k; k++)
         if (strcmp(name(user, k), "unknown") == 0)
             twi_log(ctx, TW_LOG_WARNING,

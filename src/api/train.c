@@ -41,8 +41,10 @@ static tw_status read_options(training *t, const tw_train_opts *given)
     t->stratify = opts->stratify == TW_DEFAULT ? !reference : opts->stratify == TW_YES;
     if (opts->reject != 0.0 && !(opts->reject > 0.0 && opts->reject < 1.0))
         return twi_fail(t->ctx, TW_ERR_ARG,
-                        "the share of photos to accept is %.9g; it must lie between 0 and 1",
-                        opts->reject);
+                        "reject is %s; it must lie between 0 and 1, or be 0 for none",
+                        opts->reject < 0.0    ? "negative"
+                        : opts->reject >= 1.0 ? "1 or more"
+                                              : "not a number");
     if ((st = twi_head_resolve(t->ctx, &opts->head, &t->head)) != TW_OK) return st;
     if (strcmp(t->head.kind, twi_head_logreg.name) == 0) {
         if (opts->head.C == 0.0 && !reference) t->head.C = TW_AUTO;
