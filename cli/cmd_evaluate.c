@@ -2,6 +2,11 @@
 #include "report.h"
 #include "unknown.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 static void json_document(session *s, const tw_model *model, const tw_dataset *dataset,
                           const tw_report *report, size_t unknown_skipped)
 {
@@ -58,6 +63,25 @@ static int run_on(session *s, const tw_model *model, const tw_dataset *dataset)
     return code;
 }
 
+/* Told before the work, not after. */
+static int check_unknown(session *s, const tw_model *model)
+{
+    const char *const folder = s->opts.unknown;
+    if (!folder) return 0;
+    if (!tw_model_rejects(model))
+        return session_fail_text(s, EXIT_MODEL, tw_status_name(TW_ERR_ARG),
+                                 "--unknown: the model was trained without --reject, and takes "
+                                 "every photo for one of its classes");
+    if (access(folder, R_OK) == 0) return 0;
+    const char *const why = strerror(errno);
+    char *const shown = text_escape(folder);
+    if (!shown) return session_fail_nomem(s);
+    const int code =
+        session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_IO), "%s: %s", shown, why);
+    free(shown);
+    return code;
+}
+
 static int run(session *s)
 {
     const options *const o = &s->opts;
@@ -71,14 +95,10 @@ static int run(session *s)
     opts.to_measure = 1;
     tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    if (o->unknown && !tw_model_rejects(model)) {
-        tw_model_free(model);
-        return session_fail_text(s, EXIT_MODEL, tw_status_name(TW_ERR_ARG),
-                                 "--unknown: the model was trained without --reject, and takes "
-                                 "every photo for one of its classes");
+    if ((code = check_unknown(s, model)) == 0) {
+        status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
+        code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
     }
-    status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
-    code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
     tw_dataset_free(dataset);
     tw_model_free(model);
     return code;

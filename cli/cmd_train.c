@@ -31,6 +31,9 @@ static int read_options(session *s, tw_train_opts *t)
     t->reject = o->reject ? o->accept : 0.0;
     if (!o->reject && option_given(o, OPT_ACCEPT))
         return session_fail_usage(s, "--accept is about --reject: give that as well");
+    if (!(o->accept > 0 && o->accept < 1))
+        return session_fail_usage(s, "--accept: all or none cannot be promised; it must lie "
+                                     "between 0 and 1");
     return heads_read(s, &t->head);
 }
 

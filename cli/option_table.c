@@ -329,8 +329,8 @@ const option option_table[OPT_COUNT] = {
     [OPT_ACCEPT] = {.name = "accept",
                     .kind = OPTION_NUMBER,
                     .value = "X",
-                    .least = 0.01,
-                    .most = 0.9999,
+                    .least = 0,
+                    .most = 1,
                     .field = FIELD(accept),
                     .fallback = "0.95",
                     .help = "With --reject: the share of photos of the classes that must not be "

@@ -75,23 +75,20 @@ def mean_distance(train, y, x, whiten=None):
 
 
 def whitener(train, y):
-    """x -> (x - mean) times the inverse root of the covariance within classes, Ledoit-Wolf."""
+    """x -> x times the inverse root of the covariance within classes, shrunk half way to a multiple of the identity."""
     means = np.array([train[y == c].mean(0) for c in np.unique(y)])
-    values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(train - means[y]).covariance_)
-    matrix = vectors / np.sqrt(values)
-    centre = train.mean(0)
-    return lambda z: (z - centre) @ matrix
+    rest = train - means[y]
+    values, vectors = np.linalg.eigh(rest.T @ rest / len(rest))
+    matrix = vectors / np.sqrt((values + values.mean()) / 2)
+    return lambda z: z @ matrix
 
 
-def spread(cross, score):
-    """score in units of the training part's own (each row without itself)."""
-    return (score - np.mean(cross)) / np.std(cross)
-
-
-def leave_one_out(train, k):
-    cosine = train @ train.T
-    np.fill_diagonal(cosine, -2)
-    return np.sqrt(np.maximum(0, 2 - 2 * np.sort(cosine, axis=1)[:, -k]))
+def mean_cosine(train, x, k=5, itself=False):
+    """Mean cosine to the k nearest rows of train; itself: x is train, and no row is its own neighbour."""
+    cosine = x @ train.T
+    if itself:
+        np.fill_diagonal(cosine, -2)
+    return np.sort(cosine, axis=1)[:, -k:].mean(1)
 
 
 def scores(x, y, tests):
@@ -105,39 +102,37 @@ def scores(x, y, tests):
         return np.stack([-decision / 2, decision / 2], 1) if decision.ndim == 1 else decision
 
     raw, standard = unit(x), unit(z)
-    white = whitener(z, y)
-    whitened = unit(white(z))
-    background = LedoitWolf().fit(z)
+    white = whitener(raw, y)
+    whitened = white(raw)
     # ViM (Wang et al. 2022): norm outside the principal subspace, scaled to the logits, minus energy
-    values, vectors = np.linalg.eigh(np.cov(z.T))
+    _, vectors = np.linalg.eigh(np.cov(z.T))
     residual = vectors[:, : z.shape[1] // 2]
     alpha = logits(x).max(1).mean() / np.linalg.norm(z @ residual, axis=1).mean()
-    own_raw, own_standard, own_odds = leave_one_out(raw, 5), leave_one_out(standard, 5), log_odds(logits(x))
+    own, own_odds = mean_cosine(raw, raw, itself=True), log_odds(logits(x))
     out = {}
     for t in tests:
-        tz = scaler.transform(t)
+        tz, tu = scaler.transform(t), unit(t)
         l = logits(t)
         energy = np.log(np.exp(l - l.max(1, keepdims=True)).sum(1)) + l.max(1)
+        apart = ((white(tu)[:, None] - whitened[None]) ** 2).sum(2)
         one = {
             "max probability": log_odds(l),
             "energy": energy,
-            "Mahalanobis": -mean_distance(z, y, tz),
-            "relative Mahalanobis": background.mahalanobis(tz) - mean_distance(z, y, tz),
+            "Mahalanobis, standardised": -mean_distance(z, y, tz),
+            "Mahalanobis, length 1": -mean_distance(raw, y, tu),
             "ViM": energy - alpha * np.linalg.norm(tz @ residual, axis=1),
+            "5th neighbour, standardised, length 1": -kth_nearest(standard, unit(tz), 5),
+            "5th neighbour, whitened": -np.sort(apart, 1)[:, 4],
+            "nearest neighbour, length 1": -kth_nearest(raw, tu, 1),
+            "5th neighbour, length 1": -kth_nearest(raw, tu, 5),
+            "5th of the nearest class, length 1": -class_nearest(raw, y, tu, 5),
+            "mean cosine of 5 neighbours": mean_cosine(raw, tu),
         }
-        for k in (1, 5, 10):
-            one[f"kNN {k}, L2 of features"] = -kth_nearest(raw, unit(t), k)
-        for k in (1, 5, 10):
-            one[f"kNN {k}, L2 of standardised"] = -kth_nearest(standard, unit(tz), k)
-        one["kNN 5, L2 of whitened"] = -kth_nearest(whitened, unit(white(tz)), 5)
-        one["kNN 5 of the class, standardised"] = -class_nearest(standard, y, unit(tz), 5)
-        odds = spread(own_odds, log_odds(l))
-        near_raw = -spread(own_raw, kth_nearest(raw, unit(t), 5))
-        near = -spread(own_standard, kth_nearest(standard, unit(tz), 5))
-        one["kNN 5 (L2) + max probability"] = near_raw + odds
-        one["kNN 5 (standardised) + max probability"] = near + odds
-        one["kNN 5 (standardised) + 0.5 max prob."] = near + 0.5 * odds
-        one["worse of kNN 5 (standardised), max prob."] = np.minimum(near, odds)
+        near = (mean_cosine(raw, tu) - own.mean()) / own.std()
+        odds = (log_odds(l) - own_odds.mean()) / own_odds.std()
+        one["the same + 1/3 max probability"] = near + odds / 3
+        one["the same + max probability"] = near + odds
+        one["the worse of the two"] = np.minimum(near, odds)
         for name, value in one.items():
             out.setdefault(name, []).append(value)
     return out
