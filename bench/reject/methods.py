@@ -34,7 +34,7 @@ def extract(build, folder, backbone, flat=False):
     with tempfile.TemporaryDirectory() as tmp:
         out = os.path.join(tmp, "x.npy")
         program = os.path.join(build, "cli", "topwork")
-        env = dict(os.environ, TOPWORK_BACKBONES=os.path.join(build, "backbones"))
+        env = dict(os.environ, TOPWORK_BACKBONES=os.path.join(build, "backbones"), XDG_CACHE_HOME=tmp)
         words = [program, "extract", folder, "-b", backbone, "-o", out, "-q"] + (["--flat"] if flat else [])
         code = subprocess.run(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
         if code not in (0, 1):  # 1: a photo could not be read

@@ -43,7 +43,7 @@ def split(folder, out, seed):
 class Bench:
     def __init__(self, build, data, tmp):
         self.program, self.tmp = os.path.join(os.path.abspath(build), "cli", "topwork"), tmp
-        self.env = dict(os.environ, TOPWORK_BACKBONES=os.path.join(os.path.abspath(build), "backbones"))
+        self.env = dict(os.environ, TOPWORK_BACKBONES=os.path.join(os.path.abspath(build), "backbones"), XDG_CACHE_HOME=tmp)
         photos = os.path.join(data, "photos")
         self.train, self.val, self.pets = (os.path.join(photos, n) for n in ("hymenoptera_train", "hymenoptera_val", "catsdogs"))
         number = {p: int(re.search(r"(\d{3})_n\d{8}", p).group(1)) for p in files(os.path.join(photos, "imagenet_sample"))}
