@@ -120,7 +120,7 @@ static tw_status keep_rows(tw_ctx *ctx, const twi_samples *samples, const size_t
 
 /* Rows asked at a time; a task takes GROUP of them through all rows kept, and holds no products. */
 #define GROUP        ((size_t)16)
-#define BLOCK_VALUES ((size_t)1 << 22)
+#define BLOCK_VALUES ((size_t)1 << 20)
 
 typedef struct asking {
     const twi_reject *reject;
