@@ -28,6 +28,7 @@ static int read_options(session *s, tw_train_opts *t)
     t->seed = (uint32_t)o->seed;
     t->stratify = (tw_tristate)o->stratify;
     t->refit_all = o->refit_all;
+    t->groups = o->groups;
     t->reject = o->reject ? o->accept : 0.0;
     if (!o->reject && option_given(o, OPT_ACCEPT))
         return session_fail_usage(s, "--accept is about --reject: give that as well");
@@ -69,6 +70,10 @@ static void split_text(const session *s, const tw_dataset *dataset, const tw_sum
     }
     const bool stratified =
         o->stratify == TW_DEFAULT ? o->recipe != RECIPE_REFERENCE : o->stratify == TW_YES;
+    if (o->groups) {
+        printf(" (test size %.9g of the groups, seed %zu)\n", o->test_size, o->seed);
+        return;
+    }
     printf(" (test size %.9g, seed %zu, %sstratified)\n", o->test_size, o->seed,
            stratified ? "" : "not ");
 }
@@ -206,6 +211,7 @@ static const option_use uses[] = {
     {OPT_SEED, NULL},
     {OPT_STRATIFY, NULL},
     {OPT_NO_STRATIFY, NULL},
+    {OPT_GROUPS, NULL},
     {OPT_HEAD, NULL},
     {OPT_C, NULL},
     {OPT_ALPHA, NULL},

@@ -145,6 +145,12 @@ const option option_table[OPT_COUNT] = {
                          .field = FIELD(stratify),
                          .number = 0,
                          .help = "Split without looking at the classes."},
+    [OPT_GROUPS] = {.name = "groups",
+                    .kind = OPTION_FLAG,
+                    .field = FIELD(groups),
+                    .number = 1,
+                    .help = "Keep photos of one group (the manifest's column group: one animal, "
+                            "one scene) on one side of every split."},
     [OPT_C] = {.name = "C",
                .kind = OPTION_NUMBER,
                .value = "X|auto",

@@ -22,6 +22,7 @@ typedef enum option_id {
     OPT_SEED,
     OPT_STRATIFY,
     OPT_NO_STRATIFY,
+    OPT_GROUPS,
     OPT_C,
     OPT_CLASS_WEIGHT,
     OPT_MAX_ITER,
@@ -114,7 +115,7 @@ typedef struct options {
     int precision, pooling, recipe, class_weight, progress; /* places in the words */
     int stratify;                                           /* a tw_tristate */
     int strict, fast_decode, refit_all, flat, nul, csv, json, force, quiet, help;
-    int early_stopping, no_standardise, normalise;
+    int groups, early_stopping, no_standardise, normalise;
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;

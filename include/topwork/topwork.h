@@ -359,6 +359,7 @@ typedef struct tw_train_opts {
     double test_size; /* < 1: share of photos, ceil(test_size * n); >= 1: a number. Default 0.2 */
     uint32_t seed;    /* of the split and the folds. Default 42 */
     tw_tristate stratify; /* default: yes, and no with the reference recipe */
+    int groups;           /* photos of one group (tw_dataset_group()) stay on one side of the split */
     tw_head_opts head;    /* C of logistic-regression: 0 means TW_AUTO here; with the reference
                              recipe 1, and max_iter 100 */
     int refit_all;        /* after measuring, fit once more on training and test part together */

@@ -2,6 +2,7 @@
 #include "api/harvest.h"
 #include "api/model.h"
 #include "api/options.h"
+#include "api/parts.h"
 
 #include <string.h>
 
@@ -12,12 +13,11 @@ typedef struct training {
     tw_ctx *ctx;
     const tw_dataset *dataset;
     tw_train_opts opts;
-    bool stratify, given_parts;
+    bool stratify;
     twi_extractor_opts extract;
     tw_backbone *backbone;
     twi_extractor *extractor;
-    size_t *order; /* [n_train + n_test] pictures of the data set, the training part first */
-    size_t n_train, n_test;
+    twi_parts parts;
     twi_harvest harvest;
     size_t train_rows; /* rows of harvest that belong to the training part; they come first */
     uint32_t *y;       /* [harvest.rows] */
@@ -55,43 +55,13 @@ static tw_status read_options(training *t, const tw_train_opts *given)
 
 /* ---- split --------------------------------------------------------------------------------- */
 
-/* The folder's or manifest's own parts: test is "test" where there is one, else "val"; with a test
- * part, val joins the training part (C is chosen by cross-validation there). */
-static tw_status given_split(training *t)
-{
-    const size_t n = tw_dataset_count(t->dataset);
-    bool has_test = false;
-    for (size_t i = 0; i < n; i++) has_test |= tw_dataset_part(t->dataset, i) == TW_PART_TEST;
-    const tw_part measured = has_test ? TW_PART_TEST : TW_PART_VAL;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < n; i++) {
-            const bool test = tw_dataset_part(t->dataset, i) == measured;
-            if (test != (pass == 1)) continue;
-            t->order[t->n_train + t->n_test] = i;
-            *(test ? &t->n_test : &t->n_train) += 1;
-        }
-    }
-    if (t->n_train == 0 || t->n_test == 0)
-        return twi_fail(
-            t->ctx, TW_ERR_DATA,
-            "the data set's own split has %zu training and %zu test pictures; both parts need some",
-            t->n_train, t->n_test);
-    return TW_OK;
-}
-
 static tw_status split(training *t)
 {
-    const size_t n = tw_dataset_count(t->dataset);
-    tw_status st = twi_alloc(t->ctx, n, &t->order);
-    if (st != TW_OK) return st;
-    t->given_parts = twi_dataset_has_parts(t->dataset);
-    if (t->given_parts) return given_split(t);
-    st = twi_split_sizes(t->ctx, n, t->opts.test_size, &t->n_train, &t->n_test);
-    if (st == TW_OK && t->stratify) st = twi_dataset_check_stratified(t->ctx, t->dataset);
-    if (st != TW_OK) return st;
-    return twi_split(t->ctx, n, t->stratify ? twi_dataset_labels(t->dataset) : NULL,
-                     tw_dataset_class_count(t->dataset), t->opts.seed, t->n_train, t->n_test,
-                     t->order, t->order + t->n_train);
+    const twi_parts_opts opts = {.test_size = t->opts.test_size,
+                                 .seed = t->opts.seed,
+                                 .stratify = t->stratify,
+                                 .groups = t->opts.groups != 0};
+    return twi_parts_make(t->ctx, t->dataset, &opts, &t->parts);
 }
 
 /* ---- features ------------------------------------------------------------------------------ */
@@ -130,8 +100,9 @@ static tw_status label_rows(training *t)
     size_t at = 0;
     for (size_t r = 0; r < t->harvest.rows; r++) {
         const size_t sample = t->harvest.sample[r];
-        while (t->order[at] != sample) at++; /* rows come in the order asked for, some left out */
-        const bool train = at < t->n_train;
+        while (t->parts.order[at] != sample)
+            at++; /* rows come in the order asked for, some left out */
+        const bool train = at < t->parts.n_train;
         t->train_rows += train;
         t->y[r] = tw_dataset_label(t->dataset, sample);
         st = twi_names_add(t->ctx, train ? &report->train_files : &report->test_files,
@@ -140,14 +111,14 @@ static tw_status label_rows(training *t)
     }
     if (t->harvest.rows == t->train_rows)
         return twi_fail(t->ctx, TW_ERR_DATA, "none of the %zu test pictures could be read",
-                        t->n_test);
+                        t->parts.n_test);
     return check_part(t, "training", t->harvest.sample, t->train_rows);
 }
 
 static tw_status features(training *t)
 {
-    tw_status st = twi_harvest_run(t->ctx, t->extractor, t->dataset, t->order,
-                                   t->n_train + t->n_test, t->report, &t->harvest);
+    tw_status st = twi_harvest_run(t->ctx, t->extractor, t->dataset, t->parts.order,
+                                   t->parts.n_train + t->parts.n_test, t->report, &t->harvest);
     if (st != TW_OK) return st;
     t->extract.precision = t->harvest.precision;
     twi_extractor_free(t->extractor); /* its buffers are not needed while fitting */
@@ -291,10 +262,11 @@ static twi_json *backbone_json(const tw_backbone *backbone)
 static twi_json *split_json(const training *t)
 {
     twi_json *json = twi_json_object();
-    bool ok = twi_json_set(json, "source", twi_json_text(t->given_parts ? "given" : "random"));
-    if (!t->given_parts) {
+    bool ok = twi_json_set(json, "source", twi_json_text(t->parts.given ? "given" : "random"));
+    if (!t->parts.given) {
         ok &= twi_json_set(json, "test_size", twi_json_number(t->opts.test_size));
-        ok &= twi_json_set(json, "stratified", twi_json_boolean(t->stratify));
+        ok &= twi_json_set(json, "stratified", twi_json_boolean(t->stratify && !t->parts.grouped));
+        if (t->parts.grouped) ok &= twi_json_set(json, "grouped", twi_json_boolean(true));
     }
     ok &= twi_json_set(json, "seed", twi_json_integer(t->opts.seed));
     if (ok) return json;
@@ -392,7 +364,7 @@ static void training_free(training *t)
 {
     twi_extractor_free(t->extractor);
     twi_harvest_free(&t->harvest);
-    twi_free(t->order);
+    twi_parts_free(&t->parts);
     twi_free(t->y);
     tw_report_free(t->report);
     tw_model_free(t->model);
