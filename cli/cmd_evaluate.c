@@ -68,6 +68,7 @@ static int run(session *s)
     tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
     status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
+    session_use_cache(s);
     code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
     tw_dataset_free(dataset);
     tw_model_free(model);
@@ -76,6 +77,9 @@ static int run(session *s)
 
 static const option_use uses[] = {
     {OPT_CATEGORIES, NULL},
+    {OPT_CACHE, NULL},
+    {OPT_NO_CACHE, NULL},
+    {OPT_CACHE_SIZE, NULL},
     {OPT_STRICT,
      "A photo that cannot be read makes the command fail. Otherwise it is skipped, and listed."},
     {OPT_JSON, NULL},

@@ -343,6 +343,7 @@ static int run(session *s)
     const bool labelled = is_labelled(&s->opts);
     const int code = rows_check(s, s->opts.output, labelled);
     if (code) return code;
+    session_use_cache(s);
     return labelled ? run_labelled(s) : run_flat(s);
 }
 
@@ -362,6 +363,9 @@ static const option_use uses[] = {
      "Decode large JPEG files at a reduced size. Faster; it changes pixels a little."},
     {OPT_MAX_PIXELS, NULL},
     {OPT_NUL, NULL},
+    {OPT_CACHE, NULL},
+    {OPT_NO_CACHE, NULL},
+    {OPT_CACHE_SIZE, NULL},
     {OPT_STRICT,
      "The first photo that cannot be read ends the work. Otherwise it has no row, and is listed."},
     {OPT_JSON, NULL},

@@ -176,6 +176,7 @@ static int run(session *s)
     code = check_backbone(s);
     session_flush(s);
     if (code == 0) code = session_interrupted(s);
+    if (code == 0) session_use_cache(s);
     if (code == 0) code = train(s, dataset, &train_opts, output);
     tw_dataset_free(dataset);
     return code;
@@ -222,6 +223,9 @@ static const option_use uses[] = {
     {OPT_NORMALISE, NULL},
     {OPT_CALIBRATE, NULL},
     {OPT_REFIT_ALL, NULL},
+    {OPT_CACHE, NULL},
+    {OPT_NO_CACHE, NULL},
+    {OPT_CACHE_SIZE, NULL},
     {OPT_STRICT, NULL},
     {OPT_JSON, NULL},
     {OPT_BATCH, NULL},

@@ -8,10 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-const command *const command_table[] = {
-    &command_train,    &command_evaluate,      &command_predict,       &command_extract,
-    &command_classify, &command_backbone_list, &command_backbone_info, &command_backbone_import,
-    &command_info,     &command_version,       &command_help,          NULL};
+const command *const command_table[] = {&command_train,         &command_evaluate,
+                                        &command_predict,       &command_extract,
+                                        &command_classify,      &command_backbone_list,
+                                        &command_backbone_info, &command_backbone_import,
+                                        &command_cache_info,    &command_cache_clear,
+                                        &command_info,          &command_version,
+                                        &command_help,          NULL};
 
 /* The command that argv begins with, and how many words its name took. */
 static const command *find_command(int argc, char **argv, int *words)
@@ -26,6 +29,21 @@ static const command *find_command(int argc, char **argv, int *words)
         return command_table[i];
     }
     return NULL;
+}
+
+/* "backbone" alone: says which words may follow. */
+static int needs_second_word(session *s, const char *first)
+{
+    char words[128] = "";
+    const size_t n = strlen(first);
+    for (size_t i = 0, used = 0; command_table[i]; i++) {
+        const char *const name = command_table[i]->name;
+        if (strncmp(name, first, n) != 0 || name[n] != ' ') continue;
+        const int wrote =
+            snprintf(words + used, sizeof words - used, "%s%s", used ? ", " : "", name + n + 1);
+        used += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return session_fail_usage(s, "%s needs one of %s", first, words);
 }
 
 static int unknown_command(session *s, int argc, char **argv)
@@ -43,7 +61,7 @@ static int unknown_command(session *s, int argc, char **argv)
     if (first_word_known && (argc < 2 || argv[1][0] == '-')) {
         const bool help =
             argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-        if (!help) return session_fail_usage(s, "%s needs one of list, info, import", argv[0]);
+        if (!help) return needs_second_word(s, argv[0]);
         help_program();
         return EXIT_FINE;
     }

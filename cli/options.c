@@ -159,7 +159,7 @@ static parse_result bad_word(const parser *p, const option *opt, const char *tex
 
 static parse_result bad_number(const parser *p, const option *opt, const char *text)
 {
-    const bool whole = opt->kind == OPTION_SIZE, from = opt->least != 0 && whole;
+    const bool whole = opt->kind != OPTION_NUMBER, from = opt->least != 0 && whole;
     char *const shown = text_escape(text);
     if (!shown) return PARSE_NOMEM;
     char range[96] = "", words[64] = "";
@@ -178,13 +178,34 @@ static parse_result bad_number(const parser *p, const option *opt, const char *t
     return PARSE_USAGE;
 }
 
+/* "4G" as 4 with a factor of 2^30. */
+static bool split_suffix(const char *text, char digits[32], double *factor)
+{
+    static const char suffixes[] = "KMGT";
+    const size_t length = strlen(text);
+    *factor = 1.0;
+    if (length == 0 || length >= 32) return false;
+    memcpy(digits, text, length + 1);
+    const char *const at = strchr(suffixes, text[length - 1]);
+    if (!at) return true;
+    for (const char *s = suffixes; s <= at; s++) *factor *= 1024.0;
+    digits[length - 1] = '\0';
+    return true;
+}
+
 /* Digits, sign, point and exponent only: strtod alone would take "inf", "nan" and hexadecimal. */
 static bool read_number(const option *opt, const char *text, double *out)
 {
-    const char *const allowed = opt->kind == OPTION_SIZE ? "0123456789" : "0123456789.eE+-";
+    const char *const allowed = opt->kind != OPTION_NUMBER ? "0123456789" : "0123456789.eE+-";
+    char digits[32];
+    double factor = 1.0;
+    if (opt->kind == OPTION_BYTES) {
+        if (!split_suffix(text, digits, &factor)) return false;
+        text = digits;
+    }
     if (*text == '\0' || text[strspn(text, allowed)] != '\0') return false;
     char *end;
-    const double value = strtod(text, &end);
+    const double value = strtod(text, &end) * factor;
     if (*end != '\0' || !isfinite(value) || value < opt->least || value > opt->most) return false;
     *out = value;
     return true;
@@ -249,6 +270,7 @@ static parse_result store(const parser *p, option_id id, const char *text)
             *(const char **)field = opt->words[place];
         return PARSE_OK;
     case OPTION_SIZE:
+    case OPTION_BYTES:
     case OPTION_NUMBER:
         break;
     }
@@ -256,7 +278,7 @@ static parse_result store(const parser *p, option_id id, const char *text)
         number = opt->number - place;
     else if (!read_number(opt, text, &number))
         return bad_number(p, opt, text);
-    if (opt->kind == OPTION_SIZE)
+    if (opt->kind != OPTION_NUMBER)
         *(size_t *)field = (size_t)number;
     else
         *(double *)field = number;

@@ -45,6 +45,9 @@ typedef enum option_id {
     OPT_NORMALISE,
     OPT_CALIBRATE,
     OPT_REFIT_ALL,
+    OPT_CACHE,
+    OPT_NO_CACHE,
+    OPT_CACHE_SIZE,
     OPT_STRICT,
     OPT_FLAT,
     OPT_NUL,
@@ -73,6 +76,7 @@ typedef enum option_kind {
     OPTION_WORD,   /* int: the place in .words */
     OPTION_NAME,   /* const char *: one of .words, as text */
     OPTION_SIZE,   /* size_t in [.least, .most] */
+    OPTION_BYTES,  /* the same, and K, M, G or T behind it count in steps of 1024 */
     OPTION_NUMBER, /* double in [.least, .most] */
 } option_kind;
 
@@ -109,6 +113,9 @@ typedef struct options {
     int early_stopping, no_standardise, normalise;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
+    const char *cache;
+    size_t cache_bytes;
+    int no_cache;
     const char *head, *penalty, *loss, *metric, *weights, *calibrate;
     double test_size, C, tol, alpha, gamma, l1_ratio, learning_rate;
     size_t seed, max_iter, threads, batch, input_size, max_pixels, top;

@@ -290,6 +290,7 @@ static void times_text(const tw_summary *sum)
 {
     printf("\ntime: %.1f s", sum->seconds_total);
     printf(" (features %.1f s, %.1f photos/s", sum->seconds_features, sum->photos_per_second);
+    if (sum->n_cached) printf(", %zu from the cache", sum->n_cached);
     if (sum->n_train) printf("; fit %.1f s", sum->seconds_fit);
     puts(")");
 }
@@ -347,6 +348,7 @@ static void seconds_json(js *j, const tw_summary *sum)
     js_double(j, "total", sum->seconds_total);
     js_object_end(j);
     js_double(j, "photos_per_second", sum->photos_per_second);
+    js_size(j, "n_cached", sum->n_cached);
 }
 
 void report_json(js *j, const tw_report *report)

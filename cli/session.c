@@ -41,6 +41,19 @@ bool session_begin(session *s)
     return true;
 }
 
+void session_use_cache(session *s)
+{
+    tw_cache_opts opts;
+    if (s->opts.no_cache) return;
+    tw_cache_opts_init(&opts);
+    opts.folder = s->opts.cache;
+    opts.max_bytes = s->opts.cache_bytes;
+    if (tw_cache_open(s->ctx, &opts, &s->cache) == TW_OK)
+        tw_ctx_set_cache(s->ctx, s->cache);
+    else
+        session_note(s, "warning: features are not cached: %s", tw_last_error(s->ctx));
+}
+
 /* ---- standard error ------------------------------------------------------------------------ */
 
 PRINTF(2, 0) static void say(session *s, const char *format, va_list args)
@@ -190,6 +203,7 @@ int session_end(session *s, int code)
 {
     progress_hide(&s->progress);
     tw_ctx_free(s->ctx);
+    tw_cache_free(s->cache);
     options_free(&s->opts);
     bool written = session_flush(s);
     if (fclose(stdout) != 0 && written) {

@@ -29,7 +29,8 @@ typedef struct session {
     const command *cmd;
     options opts;
     tw_ctx *ctx;
-    js json; /* the document on standard output, with --json */
+    tw_cache *cache; /* NULL: none */
+    js json;         /* the document on standard output, with --json */
     progress_line progress;
     int out_errno; /* the first failed write to standard output; 0: none */
 } session;
@@ -44,6 +45,10 @@ typedef enum phase {
 /* A context with the session's callbacks and thread budget. False: no memory, and it has been said.
  */
 bool session_begin(session *s);
+
+/* Opens the cache that the options say and puts it under the context. Trouble with it is told and
+ * the work goes on without. */
+void session_use_cache(session *s);
 
 /* Flushes standard output and releases everything; returns the exit code, which a failed write
  * changes. */

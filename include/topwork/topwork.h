@@ -179,6 +179,44 @@ TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch,
                                     const char *opts_json, const char *out_path);
 
+/* ---- cache of features --------------------------------------------------------------------- */
+
+/* Rows of features kept on disk, found again by the photo's bytes and everything else they depend
+ * on, whatever the file is called. Any number of processes may share a folder, on a local file
+ * system; in one process it is open once. Not to be used in a child after fork(). */
+typedef struct tw_cache tw_cache;
+
+typedef struct tw_cache_opts {
+    size_t size_bytes;
+    const char *folder; /* NULL: $XDG_CACHE_HOME/topwork, else ~/.cache/topwork */
+    size_t max_bytes;   /* the rows used longest ago make room; 0: 4 GiB. What the disk has free and
+                           half the limit on address space bound it, too */
+} tw_cache_opts;
+TW_API void tw_cache_opts_init(tw_cache_opts *opts);
+
+/* TW_ERR_IO: the folder cannot be made or used. TW_ERR_FORMAT: what is there is damaged or no cache;
+ * it is left alone. TW_ERR_ARG: open in this process already, or a size below 1 MiB. */
+TW_API tw_status tw_cache_open(tw_ctx *ctx, const tw_cache_opts *opts, tw_cache **out);
+/* Writes what waits. After every context that uses it is freed or has another. */
+TW_API void tw_cache_free(tw_cache *cache);
+
+/* From now on calls on ctx that extract features look for them in cache and put them there; NULL
+ * (the default): none. Trouble with a cache is a warning in the log, never a failure. */
+TW_API void tw_ctx_set_cache(tw_ctx *ctx, tw_cache *cache);
+
+typedef struct tw_cache_info {
+    const char *folder; /* borrowed from the cache */
+    size_t rows;        /* of features */
+    size_t files;       /* known by their times, and so not read again */
+    size_t used_bytes, limit_bytes;
+} tw_cache_info;
+TW_API tw_status tw_cache_describe(tw_ctx *ctx, tw_cache *cache, tw_cache_info *out);
+
+/* Removes the cache of folder (NULL: as in tw_cache_opts) from the disk, whatever state it is in;
+ * *bytes is what that freed. Nothing there is no error. Files that are not the cache's stay
+ * (TW_ERR_IO says so). A process that has it open goes on with its own copy. */
+TW_API tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
+
 /* ---- features ------------------------------------------------------------------------------ */
 
 typedef enum tw_precision {
@@ -380,6 +418,7 @@ typedef struct tw_summary {
     size_t iterations;
     tw_precision precision;
     size_t feature_count;
+    size_t n_cached; /* pictures whose features came from the cache */
     double seconds_decode, seconds_network;              /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */
     double photos_per_second;                            /* of the feature phase, wall */

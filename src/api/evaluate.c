@@ -63,6 +63,7 @@ static void fill_summary(tw_report *report, const tw_model *model, const twi_har
     const twi_json *options = twi_json_get(twi_json_get(model->document, "training"), "options");
     s->C = twi_json_as_number(twi_json_get(options, "C"),
                               twi_json_as_number(twi_json_get(options, "alpha"), 0));
+    s->n_cached = harvest->stats.cached;
     s->seconds_decode = harvest->stats.seconds_decode;
     s->seconds_network = harvest->stats.seconds_network;
     s->seconds_features = harvest->stats.seconds_wall;

@@ -98,7 +98,36 @@ tw_status twi_extract_resolve(tw_ctx *ctx, const tw_backbone *backbone,
     if (opts.reference_recipe && opts.precision == TW_PRECISION_AUTO)
         out->precision = TW_PRECISION_F32;
     if ((st = resolve_output(ctx, &opts, &out->output)) != TW_OK) return st;
+    if ((st = twi_backbone_identity(ctx, backbone, out->identity)) != TW_OK) return st;
     return resolve_recipe(ctx, backbone, &opts, &out->recipe);
+}
+
+/* The digest that a file states is not taken for it: a model's could name another backbone's rows.
+ */
+tw_status twi_backbone_identity(tw_ctx *ctx, const tw_backbone *backbone, char identity[80])
+{
+    const twi_tensors *weights = &backbone->network->weights;
+    char *graph, hex[TWI_DIGEST_HEX + 1];
+    size_t size;
+    twi_digest digest;
+    identity[0] = '\0';
+    if (!twi_ctx_cache(ctx)) return TW_OK;
+    const twi_json *json = twi_json_get(backbone->document, "graph");
+    const tw_status st = twi_json_print(ctx, json, &graph, &size);
+    if (st != TW_OK) return st;
+    twi_digest_start(&digest);
+    twi_digest_add(&digest, graph, size);
+    twi_free(graph);
+    for (size_t i = 0; i < weights->n; i++) {
+        const twi_tensor *t = &weights->items[i];
+        twi_digest_add(&digest, t->name, strlen(t->name) + 1);
+        twi_digest_add(&digest, &t->dtype, sizeof t->dtype);
+        twi_digest_add(&digest, t->dims, t->rank * sizeof *t->dims);
+        twi_digest_add(&digest, t->data, t->count * twi_dtype_size(t->dtype));
+    }
+    twi_digest_finish(&digest, hex);
+    memcpy(identity, hex, sizeof hex);
+    return TW_OK;
 }
 
 /* ---- extractor ----------------------------------------------------------------------------- */

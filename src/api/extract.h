@@ -24,6 +24,9 @@ tw_status twi_failure_raise(tw_ctx *ctx, const twi_failure *failure, tw_status s
 tw_status twi_extract_resolve(tw_ctx *ctx, const tw_backbone *backbone, const tw_extract_opts *opts,
                               twi_extractor_opts *out);
 
+/* What backbone computes, digested: its graph and weights. "" when ctx has no cache to need it. */
+tw_status twi_backbone_identity(tw_ctx *ctx, const tw_backbone *backbone, char identity[80]);
+
 /* The word of pooling, and back: "avg", "max", "none". */
 const char *twi_pooling_name(twi_output output);
 tw_status twi_pooling_parse(tw_ctx *ctx, const char *name, const char *word, twi_output *out);

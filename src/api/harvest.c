@@ -1,14 +1,10 @@
 /* harvest.c - extracting the chosen pictures of a data set into a matrix on disk. */
 #include "api/harvest.h"
 #include "base/digest.h"
-#include "base/file.h"
 #include "base/text.h"
-#include "base/threads.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define MAX_FILE_BYTES ((size_t)1 << 30)
 
 typedef struct run {
     tw_ctx *ctx;
@@ -35,6 +31,14 @@ static tw_status note_skipped(run *r, size_t i, const char *message)
     return twi_names_add(r->ctx, &r->report->skipped_reasons, twi_text_reason(message, path));
 }
 
+/* Comes just before the row. */
+static void take_digest(void *user, size_t i, const unsigned char digest[TWI_DIGEST_BYTES])
+{
+    const run *r = user;
+    (void)i;
+    memcpy(r->harvest->digest[r->harvest->rows], digest, TWI_DIGEST_BYTES);
+}
+
 static int take_row(void *user, size_t i, tw_status status, const char *message,
                     const float *features)
 {
@@ -58,9 +62,10 @@ tw_status twi_harvest_run(tw_ctx *ctx, twi_extractor *extractor, const tw_datase
     run r = {ctx, dataset, order, n, report, &harvest, {TW_OK, ""}};
     size_t mapped_rows;
     tw_status st = twi_alloc(ctx, n, &harvest.sample);
-    if (st != TW_OK) return st;
+    if (st == TW_OK) st = twi_alloc(ctx, n, &harvest.digest);
+    if (st != TW_OK) goto done;
     if ((st = twi_matrix_file_create(ctx, NULL, harvest.d, &harvest.file)) != TW_OK) goto done;
-    const twi_source source = {.path = next_path, .user = &r, .total = n};
+    const twi_source source = {.path = next_path, .digest = take_digest, .user = &r, .total = n};
     st = twi_extractor_run(ctx, extractor, &source, take_row, &r, &harvest.stats);
     if ((st = twi_failure_raise(ctx, &r.failure, st)) != TW_OK) goto done;
     if (harvest.rows == 0) {
@@ -81,54 +86,25 @@ void twi_harvest_free(twi_harvest *harvest)
 {
     twi_matrix_file_free(harvest->file);
     twi_free(harvest->sample);
+    twi_free(harvest->digest);
     *harvest = (twi_harvest){0};
 }
 
 /* ---- digest of the data -------------------------------------------------------------------- */
 
-typedef struct hashing {
-    const twi_harvest *harvest;
-    const tw_dataset *dataset;
-    char (*hex)[TWI_DIGEST_HEX + 1]; /* [rows] */
-} hashing;
-
-static tw_status hash_one(tw_ctx *ctx, void *user, size_t i)
+void twi_harvest_digest(const twi_harvest *harvest, const tw_dataset *dataset, char hex[65])
 {
-    const hashing *h = user;
-    const char *path = tw_dataset_path(h->dataset, h->harvest->sample[i]);
-    unsigned char *bytes = NULL;
-    size_t capacity = 0, size = 0;
-    const tw_status st = twi_file_read(ctx, path, MAX_FILE_BYTES, &bytes, &capacity, &size);
-    if (st == TW_OK) {
-        twi_digest digest;
-        twi_digest_start(&digest);
-        twi_digest_add(&digest, bytes, size);
-        twi_digest_finish(&digest, h->hex[i]);
-    }
-    twi_free(bytes);
-    return st;
-}
-
-tw_status twi_harvest_digest(tw_ctx *ctx, const twi_harvest *harvest, const tw_dataset *dataset,
-                             char hex[65])
-{
-    hashing h = {harvest, dataset, NULL};
-    tw_status st = twi_alloc(ctx, harvest->rows, &h.hex);
-    if (st != TW_OK) return st;
-    if ((st = twi_parallel(ctx, 0, harvest->rows, hash_one, &h)) != TW_OK) goto done;
     twi_digest all;
     twi_digest_start(&all);
     for (size_t i = 0; i < harvest->rows; i++) {
-        char label[32];
+        char label[32], file[TWI_DIGEST_HEX + 1];
         const size_t sample = harvest->sample[i];
         const char *path = twi_dataset_relative_path(dataset, sample);
         snprintf(label, sizeof label, "%u ", (unsigned)tw_dataset_label(dataset, sample));
+        twi_digest_hex(harvest->digest[i], file);
         twi_digest_add(&all, label, strlen(label));
         twi_digest_add(&all, path, strlen(path) + 1);
-        twi_digest_add(&all, h.hex[i], TWI_DIGEST_HEX);
+        twi_digest_add(&all, file, TWI_DIGEST_HEX);
     }
     twi_digest_finish(&all, hex);
-done:
-    twi_free(h.hex);
-    return st;
 }

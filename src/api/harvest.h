@@ -11,6 +11,7 @@ typedef struct twi_harvest {
     const float *x; /* [rows, d] */
     size_t rows, d;
     size_t *sample; /* [rows]: which picture of the data set each row is */
+    unsigned char (*digest)[TWI_DIGEST_BYTES]; /* [rows] SHA-256 of its file */
     twi_extract_stats stats;
     tw_precision precision;
 } twi_harvest;
@@ -23,7 +24,6 @@ void twi_harvest_free(twi_harvest *harvest);
 
 /* SHA-256 over "label, relative path, SHA-256 of the file" of each row's picture: which data this
  * was. Hex. */
-tw_status twi_harvest_digest(tw_ctx *ctx, const twi_harvest *harvest, const tw_dataset *dataset,
-                             char hex[65]);
+void twi_harvest_digest(const twi_harvest *harvest, const tw_dataset *dataset, char hex[65]);
 
 #endif

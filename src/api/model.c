@@ -247,6 +247,7 @@ tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extractor **
     tw_status st = twi_extract_resolve(ctx, model->backbone, &defaults, &resolved);
     if (st != TW_OK) return st;
     opts.max_pixels = resolved.max_pixels;
+    memcpy(opts.identity, resolved.identity, sizeof opts.identity);
     if ((st = twi_zalloc(ctx, 1, &extractor)) != TW_OK) return st;
     st = twi_extractor_new(ctx, model->backbone->network, &opts, &extractor->inner);
     if (st == TW_OK && twi_extractor_feature_count(extractor->inner) != model->classifier.d)

@@ -33,5 +33,4 @@ tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor
 tw_status twi_names_load(tw_ctx *ctx, const char *file, const twi_tensors *tensors,
                          const char *tensor_name, twi_names *out);
 
-
 #endif

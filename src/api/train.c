@@ -304,11 +304,7 @@ static twi_json *training_json(const training *t)
 static tw_status write_document(training *t, twi_json *head_json)
 {
     char hex[65], digest[80] = "sha256:";
-    tw_status st = twi_harvest_digest(t->ctx, &t->harvest, t->dataset, hex);
-    if (st != TW_OK) {
-        twi_json_free(head_json);
-        return st;
-    }
+    twi_harvest_digest(&t->harvest, t->dataset, hex);
     memcpy(digest + 7, hex, sizeof hex);
     twi_json *json = t->model->document = twi_json_object();
     bool ok = twi_json_set(json, "topwork", twi_json_text(tw_version()));
@@ -404,6 +400,7 @@ tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_
     tw_summary *s = &t.report->summary;
     s->seconds_fit = twi_seconds() - fit_start;
     if ((st = build_model(&t)) != TW_OK) goto done;
+    s->n_cached = t.harvest.stats.cached;
     s->seconds_decode = t.harvest.stats.seconds_decode;
     s->seconds_network = t.harvest.stats.seconds_network;
     s->seconds_features = t.harvest.stats.seconds_wall;

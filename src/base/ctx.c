@@ -25,6 +25,7 @@ struct tw_ctx {
     tw_log_fn log;
     void *log_user;
     tw_ctx *parent;
+    tw_cache *cache;
     atomic_bool cancelled;
 };
 
@@ -264,6 +265,7 @@ tw_status twi_ctx_child(tw_ctx *parent, tw_ctx **out)
     child->threads = parent->threads;
     child->system_threads = parent->system_threads;
     child->parent = parent;
+    child->cache = parent->cache;
     *out = child;
     return TW_OK;
 }
@@ -272,4 +274,14 @@ tw_status twi_ctx_adopt(tw_ctx *ctx, const tw_ctx *child, tw_status status)
 {
     if (ctx != child) memcpy(ctx->message, child->message, sizeof ctx->message);
     return status;
+}
+
+void tw_ctx_set_cache(tw_ctx *ctx, tw_cache *cache)
+{
+    ctx->cache = cache;
+}
+
+tw_cache *twi_ctx_cache(const tw_ctx *ctx)
+{
+    return ctx->cache;
 }

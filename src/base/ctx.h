@@ -50,6 +50,9 @@ bool twi_cancelled(const tw_ctx *ctx);
  * otherwise. */
 size_t twi_threads(const tw_ctx *ctx);
 
+/* The cache that tw_ctx_set_cache() said to use; NULL: none. */
+tw_cache *twi_ctx_cache(const tw_ctx *ctx);
+
 /* A context for one worker thread: the same log function is not called from it, its cancel flag is
  * the parent's, its last error is its own. Free with tw_ctx_free(), before the parent. */
 tw_status twi_ctx_child(tw_ctx *parent, tw_ctx **out);

@@ -1,4 +1,4 @@
-/* digest.h - SHA-256, written out as 64 hexadecimal digits. */
+/* digest.h - SHA-256, as bytes or written out as 64 hexadecimal digits. */
 #ifndef TWI_BASE_DIGEST_H
 #define TWI_BASE_DIGEST_H
 
@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-#define TWI_DIGEST_HEX 64 /* characters, without the NUL */
+#define TWI_DIGEST_HEX   64 /* characters, without the NUL */
+#define TWI_DIGEST_BYTES 32
 
 typedef struct twi_digest { /* one being computed */
     uint64_t opaque[32];
@@ -15,5 +16,8 @@ typedef struct twi_digest { /* one being computed */
 void twi_digest_start(twi_digest *digest);
 void twi_digest_add(twi_digest *digest, const void *data, size_t size);
 void twi_digest_finish(twi_digest *digest, char hex[TWI_DIGEST_HEX + 1]);
+void twi_digest_bytes(twi_digest *digest, unsigned char bytes[TWI_DIGEST_BYTES]);
+/* bytes as digits. */
+void twi_digest_hex(const unsigned char bytes[TWI_DIGEST_BYTES], char hex[TWI_DIGEST_HEX + 1]);
 
 #endif

@@ -255,3 +255,9 @@ void twi_outfile_free(twi_outfile *file)
     twi_free(file->path);
     twi_free(file);
 }
+
+bool twi_path_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}

@@ -41,5 +41,6 @@ void twi_outfile_free(
 
 /* True when path exists (any type). */
 bool twi_path_exists(const char *path);
+bool twi_path_is_folder(const char *path);
 
 #endif

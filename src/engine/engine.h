@@ -40,6 +40,8 @@ bool twi_precision_native(tw_precision precision);
 const char *twi_precision_name(tw_precision precision); /* "f32", "bf16", "auto" */
 /* The instruction set the engine runs with ("avx512_core_bf16"), static. */
 const char *twi_engine_isa(void);
+/* The engine library's own version, static. */
+const char *twi_engine_version(void);
 /* A batch size that is fast here without wasting memory for this input size. */
 size_t twi_engine_default_batch(const twi_network *network, size_t height, size_t width);
 

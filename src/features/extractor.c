@@ -228,19 +228,22 @@ static void shed_giants(twi_stream *stream)
     }
 }
 
-tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream,
-                            const twi_encoded *encoded, float *dst)
+tw_status twi_stream_read(tw_ctx *ctx, twi_stream *stream, const twi_encoded *encoded,
+                          tw_bytes *src)
 {
-    tw_bytes src = encoded->bytes;
-    tw_status st = TW_OK;
-    if (encoded->is_file) {
-        st = twi_file_read(ctx, encoded->name, max_file_bytes, &stream->file,
-                           &stream->file_capacity, &src.size_bytes);
-        src.data = stream->file;
-    }
-    if (st == TW_OK)
-        st = twi_recipe_apply(ctx, &ex->opts.recipe, src, encoded->name, ex->opts.max_pixels,
-                              &stream->scratch, dst);
+    *src = encoded->bytes;
+    if (!encoded->is_file) return TW_OK;
+    const tw_status st = twi_file_read(ctx, encoded->name, max_file_bytes, &stream->file,
+                                       &stream->file_capacity, &src->size_bytes);
+    src->data = stream->file;
+    return st;
+}
+
+tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream,
+                            const char *name, tw_bytes src, float *dst)
+{
+    const tw_status st = twi_recipe_apply(ctx, &ex->opts.recipe, src, name, ex->opts.max_pixels,
+                                          &stream->scratch, dst);
     shed_giants(stream);
     return st;
 }

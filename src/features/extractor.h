@@ -8,6 +8,9 @@
 
 #include "features/features.h"
 
+/* AUTO takes bf16 where the least cosine between its rows and those of f32 is at least this. */
+#define TWI_AUTO_COSINE 0.999
+
 #define TWI_PRECISIONS 3 /* arrays indexed by tw_precision; AUTO is unused */
 
 /* A compiled form of the network: a precision, and for bulk (opts.batch pictures on one thread) or
@@ -59,8 +62,12 @@ typedef struct twi_encoded {
     tw_bytes bytes; /* unless is_file */
 } twi_encoded;
 
-/* Reads and decodes one picture into dst [input_floats]. A failure here is the picture's own. */
+/* The bytes of one picture: *src is borrowed from stream or encoded. A failure here is the
+ * picture's own. */
+tw_status twi_stream_read(tw_ctx *ctx, twi_stream *stream, const twi_encoded *encoded,
+                          tw_bytes *src);
+/* Decodes them into dst [input_floats]; likewise. The stream lets go of what was large. */
 tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream,
-                            const twi_encoded *encoded, float *dst);
+                            const char *name, tw_bytes src, float *dst);
 
 #endif

@@ -1,7 +1,9 @@
-/* features.h - pictures to a feature matrix: decode threads and engine batches that overlap. */
+/* features.h - pictures to a feature matrix: decode threads and engine batches that overlap, and a
+ * cache that knows rows already computed. */
 #ifndef TWI_FEATURES_FEATURES_H
 #define TWI_FEATURES_FEATURES_H
 
+#include "base/digest.h"
 #include "engine/engine.h"
 #include "image/image.h"
 
@@ -15,6 +17,7 @@ typedef struct twi_extractor_opts {
     size_t max_pixels;      /* 0: TWI_MAX_PIXELS */
     bool strict;
     bool reference_engine; /* plain C instead of oneDNN: f32 only, slow, clean under TSan */
+    char identity[80];     /* what network is: the digest of its file; "": rows are not cached */
 } twi_extractor_opts;
 
 /* Prepares network, which must outlive the extractor. What a run needs is compiled when it first
@@ -34,12 +37,15 @@ tw_precision twi_extractor_precision(const twi_extractor *extractor);
 typedef struct twi_source {
     const char *(*path)(void *user, size_t i);
     bool (*bytes)(void *user, size_t i, tw_bytes *src, const char **name);
+    /* May be NULL. The SHA-256 of picture i's bytes, just before the row of a picture that could be
+     * read. */
+    void (*digest)(void *user, size_t i, const unsigned char digest[TWI_DIGEST_BYTES]);
     void *user;
     size_t total; /* for progress and for how many workers start; 0: unknown */
 } twi_source;
 
 typedef struct twi_extract_stats {
-    size_t rows, failed;
+    size_t rows, failed, cached;            /* cached: of rows */
     double seconds_decode, seconds_network; /* summed over threads */
     double seconds_wall;
 } twi_extract_stats;
@@ -55,6 +61,10 @@ typedef struct twi_extract_stats {
  * computed one at a time (a heavy network is lent the threads that have no picture); that is
  * another compiled program, made to be compiled soon rather than to run soon. Its rows agree with a
  * long run's within 1e-5 of the row's largest feature in f32 and 2 % of it in bf16.
+ *
+ * With a cache on ctx (tw_ctx_set_cache()) and an identity, a row that was computed before is read
+ * instead; it is the same to the bit. What AUTO chose for the same first pictures is remembered as
+ * well, and when no picture has to be computed the network is never compiled.
  *
  * Memory: for each thread one workspace of the network, one decoded picture, and 4 x batch rows (at
  * least 64 rows in all), whatever the number of pictures. */

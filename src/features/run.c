@@ -16,6 +16,7 @@
  * (conductor). Indices only grow; the slot of picture i is slots[i % n_slots]. A slot belongs to
  * whoever moved it last, so only the counters and the done flags need the lock. */
 #include "features/extractor.h"
+#include "features/remembered.h"
 
 #include "base/text.h"
 
@@ -30,13 +31,13 @@ enum { CALIBRATION_PICTURES = 16, CALIBRATION_WINDOW = 64 };
 /* Slots: enough that one slow picture at the head does not leave the other workers idle. */
 enum { SLOTS_LEAST = CALIBRATION_WINDOW, SLOTS_PER_PLACE = 4 };
 enum { FEW_PICTURES = 16 };
-static const double auto_cosine = 0.999;
 static const long tick_nanoseconds =
     100000000; /* how often a waiting conductor asks about cancelling */
 
 typedef struct slot {
     twi_encoded encoded;
-    bool done;
+    twi_key digest; /* of the picture's bytes, once read */
+    bool done, digested, cached;
     tw_status status;
     char *message; /* NULL with a status: there was no memory for one */
 } slot;
@@ -65,16 +66,21 @@ typedef struct run {
     tw_precision active; /* being computed; changes only while no slot is with a worker */
     worker *workers;     /* [n_workers] */
     size_t n_workers, n_started;
-    bool few;                           /* pictures: see divide_budget() */
-    size_t batch;                       /* pictures a worker computes at once */
-    size_t threads;                     /* each worker's share of the budget */
-    size_t n_rows, n_failed, delivered; /* the conductor's alone */
-    bool ended;                         /* the source has no more; the conductor's alone */
+    twi_remembered memory;                   /* rows computed before; changes with active */
+    twi_encoded ahead[CALIBRATION_PICTURES]; /* asked of the source before they are fed */
+    size_t n_ahead;
+    bool ahead_ended;                             /* the source has no more than those */
+    bool few;                                     /* pictures: see divide_budget() */
+    size_t batch;                                 /* pictures a worker computes at once */
+    size_t threads;                               /* each worker's share of the budget */
+    size_t n_rows, n_failed, n_cached, delivered; /* the conductor's alone */
+    bool ended; /* the source has no more; the conductor's alone */
 
     pthread_mutex_t lock; /* guards all below, and slot.done */
     pthread_cond_t work;  /* something to take, or a reason to leave */
     pthread_cond_t news;  /* something is done, or a worker failed */
     size_t fed, taken;
+    bool wanted;   /* programs are: a picture waits for them, or surely will */
     bool compiled; /* programs are there */
     bool stop;
     tw_status failure;    /* a worker's, not a picture's */
@@ -136,25 +142,53 @@ static void stop_all(run *r, const tw_ctx *failed, tw_status failure)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Decodes pictures until a batch is full or none is waiting: an idle core gains nothing by waiting
- * for a fuller batch. Unreadable ones are done at once. False: time to leave. */
-static bool gather(worker *w)
+/* Reads, and decodes unless the row is known. True: it is in the batch. A failure is the slot's. */
+static bool ingest(worker *w, size_t i, slot *s)
 {
     run *r = w->run;
     const twi_extractor *ex = r->extractor;
+    const char *name = s->encoded.name;
+    float *row = row_of(r, r->active, i);
+    tw_bytes src;
+    struct stat file;
+    double now = 0.0;
+    const bool has_stat = twi_remembered_stat(&r->memory, &s->encoded, &file, &now);
+    if (has_stat && twi_remembered_file(&r->memory, &file, &s->digest)) {
+        s->digested = true;
+        s->cached = twi_remembered_row(&r->memory, &s->digest, row, ex->features);
+        if (s->cached) return false;
+    }
+    if ((s->status = twi_stream_read(w->ctx, w->stream, &s->encoded, &src)) != TW_OK) return false;
+    if (r->memory.digests) {
+        s->digested = true;
+        twi_remembered_digest(src, &s->digest);
+        if (has_stat) twi_remembered_note(&r->memory, &file, now, &s->digest);
+        s->cached = twi_remembered_row(&r->memory, &s->digest, row, ex->features);
+        if (s->cached) return false;
+    }
+    s->status = twi_stream_decode(w->ctx, ex, w->stream, name, src,
+                                  w->stream->inputs + w->n * ex->input_floats);
+    return s->status == TW_OK;
+}
+
+/* Takes in pictures until a batch is full or none is waiting: an idle core gains nothing by waiting
+ * for a fuller batch. Unreadable and known ones are done at once. False: time to leave. */
+static bool gather(worker *w)
+{
+    run *r = w->run;
     size_t i;
     for (w->n = 0, w->share = 1; w->n < w->share && take(w, &i);) {
         slot *s = slot_of(r, i);
         const double start = twi_seconds();
-        s->status = twi_stream_decode(w->ctx, ex, w->stream, &s->encoded,
-                                      w->stream->inputs + w->n * ex->input_floats);
+        s->status = TW_OK;
+        const bool taken = ingest(w, i, s);
         w->seconds_decode += twi_seconds() - start;
-        if (s->status == TW_OK) {
+        if (taken) {
             w->batch[w->n++] = i;
-        } else {
-            (void)twi_strdup(NULL, tw_last_error(w->ctx), &s->message);
-            mark_done(r, &i, 1);
+            continue;
         }
+        if (s->status != TW_OK) (void)twi_strdup(NULL, tw_last_error(w->ctx), &s->message);
+        mark_done(r, &i, 1);
     }
     return w->n > 0;
 }
@@ -163,6 +197,8 @@ static bool gather(worker *w)
 static bool wait_compiled(run *r)
 {
     pthread_mutex_lock(&r->lock);
+    r->wanted = true;
+    if (!r->compiled) pthread_cond_signal(&r->news);
     while (!r->compiled && !r->stop) pthread_cond_wait(&r->work, &r->lock);
     const bool go = !r->stop;
     pthread_mutex_unlock(&r->lock);
@@ -206,6 +242,11 @@ static void *work(void *user)
 static bool source_next(const run *r, size_t i, twi_encoded *out)
 {
     const twi_source *source = r->source;
+    if (i < r->n_ahead) {
+        *out = r->ahead[i];
+        return true;
+    }
+    if (r->ahead_ended) return false; /* it has answered NULL: not to be asked once more */
     *out = (twi_encoded){.is_file = source->path != NULL};
     if (source->path) {
         out->name = source->path(source->user, i);
@@ -260,11 +301,16 @@ static size_t ready(run *r)
     return n;
 }
 
-/* Waits until the oldest want pictures are done; *n gets how many are. */
+/* Waits until the oldest want pictures are done; *n gets how many are. Compiles when that is
+ * wanted. */
 static tw_status wait_ready(run *r, size_t want, size_t *n)
 {
-    tw_status st = r->compiled ? TW_OK : compile(r);
+    tw_status st = TW_OK;
+    pthread_mutex_lock(&r->lock);
+    bool due = r->wanted;
+    pthread_mutex_unlock(&r->lock);
     while (st == TW_OK) {
+        if (due && !r->compiled && (st = compile(r)) != TW_OK) return st;
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += tick_nanoseconds;
@@ -274,9 +320,11 @@ static tw_status wait_ready(run *r, size_t want, size_t *n)
         }
         int error = 0;
         pthread_mutex_lock(&r->lock);
-        while ((*n = ready(r)) < want && r->failure == TW_OK && error != ETIMEDOUT)
+        while ((*n = ready(r)) < want && r->failure == TW_OK && error != ETIMEDOUT &&
+               (r->compiled || !r->wanted))
             error = pthread_cond_timedwait(&r->news, &r->lock, &until);
         const tw_status failure = r->failure;
+        due = r->wanted;
         pthread_mutex_unlock(&r->lock);
         if (failure != TW_OK) return twi_ctx_adopt(r->ctx, r->failed, failure);
         if (*n >= want) return TW_OK;
@@ -293,8 +341,14 @@ static tw_status deliver(run *r)
     const char *message = s->message ? s->message : tw_status_name(s->status);
     int stop;
     if (s->status == TW_OK) {
+        const float *row = row_of(r, ex->precision, i);
         r->n_rows++;
-        stop = r->row(r->user, i, TW_OK, "", row_of(r, ex->precision, i));
+        r->n_cached += s->cached;
+        if (s->digested && !s->cached)
+            twi_remembered_keep(&r->memory, &s->digest, row, ex->features);
+        if (s->digested && r->source->digest)
+            r->source->digest(r->source->user, i, s->digest.bytes);
+        stop = r->row(r->user, i, TW_OK, "", row);
     } else if (ex->opts.strict) {
         return twi_fail(r->ctx, s->status, "%s", message);
     } else {
@@ -320,6 +374,7 @@ static tw_status stream_all(run *r)
         if ((st = wait_ready(r, 1, &n)) != TW_OK) return st;
         for (; n > 0; n--)
             if ((st = deliver(r)) != TW_OK) return st;
+        twi_remembered_flush(r->ctx, &r->memory, false);
     }
 }
 
@@ -352,6 +407,7 @@ static void activate(run *r, tw_precision precision)
     pthread_mutex_lock(&r->lock);
     r->active = precision;
     r->compiled = false; /* the next wait sees to it */
+    r->wanted = true;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -373,6 +429,17 @@ static void look_again(run *r, tw_precision precision)
     pthread_mutex_unlock(&r->lock);
 }
 
+/* In millionths, rounded down: %f would write the caller's decimal point. */
+static void tell_choice(run *r, double least, size_t pictures)
+{
+    const unsigned millionths = least > 0 ? (unsigned)(least * 1e6) : 0;
+    twi_log(r->ctx, TW_LOG_INFO,
+            "precision %s: bf16 features of %zu pictures have a cosine of %u.%06u to those of f32; "
+            "0.999 is needed",
+            twi_precision_name(r->extractor->precision), pictures, millionths / 1000000,
+            millionths % 1000000);
+}
+
 /* Every held picture is done in both precisions: chooses and says so. */
 static void choose(run *r)
 {
@@ -384,8 +451,10 @@ static void choose(run *r)
             cosine(row_of(r, TW_PRECISION_F32, i), row_of(r, TW_PRECISION_BF16, i), ex->features);
         if (!(c >= least)) least = c;
     }
-    const bool bf16 = least >= auto_cosine;
+    const bool bf16 = least >= TWI_AUTO_COSINE;
     ex->precision = bf16 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+    twi_remembered_choice(&r->memory, ex->precision, least);
+    twi_remembered_for(&r->memory, ex, ex->precision, r->few);
     if (!bf16) {
         let_go(r, TW_PRECISION_BF16);
         activate(r, TW_PRECISION_F32);
@@ -393,13 +462,31 @@ static void choose(run *r)
     const tw_precision other = bf16 ? TW_PRECISION_F32 : TW_PRECISION_BF16;
     twi_free(r->rows[other]);
     r->rows[other] = NULL;
-    /* In millionths, rounded down: %f would write the caller's decimal point. */
-    const unsigned millionths = least > 0 ? (unsigned)(least * 1e6) : 0;
-    twi_log(r->ctx, TW_LOG_INFO,
-            "precision %s: bf16 features of %zu pictures have a cosine of %u.%06u to those of f32; "
-            "0.999 is needed",
-            twi_precision_name(ex->precision), readable_held(r), millionths / 1000000,
-            millionths % 1000000);
+    tell_choice(r, least, readable_held(r));
+}
+
+/* What the same first pictures were found to need before. False: not known. */
+static bool choose_from_memory(run *r)
+{
+    twi_extractor *ex = r->extractor;
+    tw_precision precision;
+    double least;
+    if (!r->memory.cache || !r->source->path) return false;
+    while (r->n_ahead < CALIBRATION_PICTURES) {
+        twi_encoded *next = &r->ahead[r->n_ahead];
+        *next =
+            (twi_encoded){.name = r->source->path(r->source->user, r->n_ahead), .is_file = true};
+        r->ahead_ended = next->name == NULL;
+        if (r->ahead_ended) break;
+        r->n_ahead++;
+    }
+    if (!twi_remembered_chosen(r->ctx, &r->memory, ex, r->ahead, r->n_ahead, &precision, &least))
+        return false;
+    ex->precision = precision;
+    r->active = precision;
+    twi_remembered_for(&r->memory, ex, precision, r->few);
+    tell_choice(r, least, r->n_ahead);
+    return true;
 }
 
 /* Computes the first readable pictures in f32 and then again in bf16, holding their rows back until
@@ -530,20 +617,26 @@ tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_sou
     run r = {.ctx = ctx, .extractor = extractor, .source = source, .row = row, .user = user};
     twi_extract_stats counted = {0};
     divide_budget(&r);
-    const bool trial = extractor->precision == TW_PRECISION_AUTO;
+    bool trial = extractor->precision == TW_PRECISION_AUTO;
     r.active = trial ? TW_PRECISION_F32 : extractor->precision;
     locks_init(&r);
-    tw_status st = memory_take(&r);
+    tw_status st = twi_remembered_open(ctx, extractor, source, &r.memory);
     if (st != TW_OK) goto done;
+    if (trial && choose_from_memory(&r)) trial = false;
+    if (!trial) twi_remembered_for(&r.memory, extractor, r.active, r.few);
+    r.wanted = !r.memory.rows; /* without one, compiling and decoding overlap */
+    if ((st = memory_take(&r)) != TW_OK) goto done;
     if ((st = workers_start(&r)) != TW_OK) goto done;
     if (trial && (st = calibrate(&r)) != TW_OK) goto done;
     st = stream_all(&r);
 done:
     workers_join(&r, &counted);
+    twi_remembered_flush(ctx, &r.memory, true);
     if (stats) {
         *stats = counted;
         stats->rows = r.n_rows;
         stats->failed = r.n_failed;
+        stats->cached = r.n_cached;
         stats->seconds_wall = twi_seconds() - start;
     }
     memory_free(&r);

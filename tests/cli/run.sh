@@ -25,6 +25,7 @@ PATH=$scratch/bin:$PATH
 export PATH here data
 unset FAKE_FAIL FAKE_SIGNAL FAKE_SLOW TOPWORK_BACKBONES
 export XDG_DATA_HOME="$scratch/nowhere" # no backbone of the user's
+export XDG_CACHE_HOME="$scratch/cache"  # nor features
 io=$scratch/io
 count=0
 failed=0

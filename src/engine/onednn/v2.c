@@ -240,3 +240,8 @@ const char *twi_engine_isa(void)
         if (names[i].isa == isa) return names[i].name;
     return "generic";
 }
+
+const char *twi_engine_version(void)
+{
+    return dnnl_version()->hash;
+}
