@@ -17,6 +17,7 @@
 /* Share of the first variance below which an axis made from the Gram matrix is no longer
  * orthogonal to the others to float's precision by itself: the error is DBL_EPSILON over it. */
 #define WEAK  1e-6
+#define TIE   1e-6 /* share by which one sample must lie farther than another to count as farther */
 #define BLOCK 32   /* rows projected at once */
 #define SPAN  1024 /* columns of them: axes and rows of a span stay in the L2 cache */
 
@@ -50,12 +51,14 @@ static void flip(double *axis, size_t n)
     for (size_t j = 0; j < n; j++) axis[j] = -axis[j];
 }
 
+/* The first of the entries that are largest by size, but for rounding. */
 static double farthest(const double *u, size_t n)
 {
     double most = 0.0;
-    for (size_t i = 0; i < n; i++)
-        if (fabs(u[i]) > fabs(most)) most = u[i];
-    return most;
+    size_t i = 0;
+    for (size_t j = 0; j < n; j++) most = fmax(most, fabs(u[j]));
+    while (i + 1 < n && fabs(u[i]) < (1.0 - TIE) * most) i++;
+    return u[i];
 }
 
 /* Takes the parts along axes 0 to c - 1 out of axis c, twice, and makes its length 1; false where
@@ -145,7 +148,8 @@ static tw_status axes_of_features(tw_ctx *ctx, fitting *f, const twi_symmetric *
 typedef struct turning {
     const twi_samples *samples;
     const twi_pca *pca;
-    float *most; /* [blocks, components] of each block of samples, by size, the first of equals */
+    double *most; /* [components, blocks] the farthest of each block of samples */
+    size_t blocks;
 } turning;
 
 static tw_status find_farthest(tw_ctx *ctx, void *user, size_t block)
@@ -154,16 +158,17 @@ static tw_status find_farthest(tw_ctx *ctx, void *user, size_t block)
     const size_t p = t->pca->components, first = block * BLOCK, left = t->samples->n - first;
     const size_t n = left < BLOCK ? left : BLOCK;
     const size_t *rows = t->samples->rows;
-    float *most = t->most + block * p, *z;
+    double u[BLOCK];
+    float *z;
     tw_status st = twi_alloc(ctx, n * p, &z);
     if (st != TW_OK) return st;
     if (!rows) st = twi_pca_apply(ctx, t->pca, sample(t->samples, first), n, z);
     for (size_t i = 0; rows && st == TW_OK && i < n; i++)
         st = twi_pca_apply(ctx, t->pca, sample(t->samples, first + i), 1, z + i * p);
-    memset(most, 0, p * sizeof *most);
-    for (size_t i = 0; st == TW_OK && i < n; i++)
-        for (size_t c = 0; c < p; c++)
-            if (fabsf(z[i * p + c]) > fabsf(most[c])) most[c] = z[i * p + c];
+    for (size_t c = 0; st == TW_OK && c < p; c++) {
+        for (size_t i = 0; i < n; i++) u[i] = (double)z[i * p + c];
+        t->most[c * t->blocks + block] = farthest(u, n);
+    }
     twi_free(z);
     return st;
 }
@@ -171,21 +176,18 @@ static tw_status find_farthest(tw_ctx *ctx, void *user, size_t block)
 /* svd_flip by u: u's signs are those of the projected samples. */
 static tw_status turn(tw_ctx *ctx, const twi_samples *samples, twi_pca *pca)
 {
-    const size_t p = pca->components, blocks = (samples->n + BLOCK - 1) / BLOCK;
-    turning t = {samples, pca, NULL};
+    const size_t p = pca->components;
+    turning t = {samples, pca, NULL, (samples->n + BLOCK - 1) / BLOCK};
     size_t cells;
-    if (twi_mul(blocks, p, &cells))
+    if (twi_mul(t.blocks, p, &cells))
         return twi_fail(ctx, TW_ERR_NOMEM, "%zu components do not fit in memory", p);
     tw_status st = twi_alloc(ctx, cells, &t.most);
     if (st != TW_OK) return st;
     const size_t threads = samples->n * samples->d < TWI_WORTH_A_THREAD / p ? 1 : 0;
-    if ((st = twi_parallel(ctx, threads, blocks, find_farthest, &t)) != TW_OK) goto done;
+    if ((st = twi_parallel(ctx, threads, t.blocks, find_farthest, &t)) != TW_OK) goto done;
     for (size_t c = 0; c < p; c++) {
-        float most = 0.0f;
-        for (size_t b = 0; b < blocks; b++)
-            if (fabsf(t.most[b * p + c]) > fabsf(most)) most = t.most[b * p + c];
-        for (size_t j = 0; most < 0.0f && j < pca->d; j++)
-            pca->axes[c * pca->d + j] = -pca->axes[c * pca->d + j];
+        if (farthest(t.most + c * t.blocks, t.blocks) >= 0.0) continue;
+        for (size_t j = 0; j < pca->d; j++) pca->axes[c * pca->d + j] *= -1.0f;
     }
 done:
     twi_free(t.most);
