@@ -3,11 +3,8 @@
  *
  * Signs, votes and scores are libsvm's and scikit-learn's: the machine of classes i < j is positive
  * for i, but with two classes the decision is turned, so that it is positive for the second. */
-#include "learn/gram.h"
 #include "learn/head.h"
-#include "learn/smo.h"
-
-#include "base/threads.h"
+#include "learn/svm_pairs.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -35,255 +32,6 @@ static void head_free(twi_head *head)
     twi_free(h->coef);
     twi_free(h->intercept);
     twi_free(h);
-}
-
-static double square_of(const float *x, size_t d)
-{
-    double sum[4] = {0};
-    size_t j = 0;
-    for (; j + 4 <= d; j += 4)
-        for (size_t lane = 0; lane < 4; lane++)
-            sum[lane] += (double)x[j + lane] * (double)x[j + lane];
-    for (; j < d; j++) sum[0] += (double)x[j] * (double)x[j];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-/* ---- training ------------------------------------------------------------------------------ */
-
-/* The rows of one fit, grouped by class in their own order. */
-typedef struct training {
-    const twi_samples *samples;
-    size_t n, k, pairs;
-    size_t *rows;   /* [n] of samples->x, grouped by class */
-    size_t *begin;  /* [k + 1] */
-    double *weight; /* [k] */
-    twi_gram gram;  /* of the grouped rows */
-    double *square; /* [n] */
-} training;
-
-static void training_free(training *t)
-{
-    twi_free(t->rows);
-    twi_free(t->begin);
-    twi_free(t->weight);
-    twi_free(t->square);
-    twi_gram_free(&t->gram);
-}
-
-static tw_status group(tw_ctx *ctx, training *t)
-{
-    const twi_samples *s = t->samples;
-    size_t at = 0;
-    for (size_t c = 0; c <= t->k; c++) {
-        t->begin[c] = at;
-        if (c == t->k) break;
-        for (size_t i = 0; i < s->n; i++) {
-            const size_t row = s->rows ? s->rows[i] : i;
-            if (s->y[row] == c) t->rows[at++] = row;
-        }
-        if (at == t->begin[c])
-            return twi_fail(ctx, TW_ERR_DATA,
-                            "class %zu of %zu has no training sample; each needs at least 1", c,
-                            t->k);
-    }
-    if (at < s->n)
-        return twi_fail(ctx, TW_ERR_DATA, "a sample has a label that is none of %zu classes", t->k);
-    return TW_OK;
-}
-
-/* The float diagonal of the Gram matrix, so that a row is at distance 0 of itself to the bit. */
-static tw_status products_of(tw_ctx *ctx, training *t)
-{
-    const twi_samples *s = t->samples;
-    const twi_rows rows = {.x = s->x, .index = t->rows, .n = t->n, .d = s->d, .stride = s->d};
-    tw_status st = twi_gram_new(ctx, &rows, &t->gram);
-    if (st == TW_OK) st = twi_alloc(ctx, t->n, &t->square);
-    for (size_t i = 0; i < t->n && st == TW_OK; i++) {
-        t->square[i] = (double)t->gram.k[i * t->gram.stride + i];
-        if (!isfinite(t->square[i])) st = twi_finite(ctx, s);
-        if (st == TW_OK && !isfinite(t->square[i]))
-            st = twi_fail(ctx, TW_ERR_DIVERGED, "sample %zu is too large for a kernel", i);
-    }
-    return st;
-}
-
-static tw_status training_new(tw_ctx *ctx, const twi_samples *samples, bool balanced, training *out)
-{
-    training t = {.samples = samples,
-                  .n = samples->n,
-                  .k = samples->k,
-                  .pairs = samples->k * (samples->k - 1) / 2};
-    tw_status st;
-    if (samples->n == 0 || samples->d == 0 || samples->k < 2)
-        return twi_fail(ctx, TW_ERR_DATA,
-                        "%zu training samples of %zu features in %zu classes; need at least 1, 1 "
-                        "and 2",
-                        samples->n, samples->d, samples->k);
-    if ((st = twi_progress(ctx, "fit", 0, 0, 0)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, t.n, &t.rows)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, t.k + 1, &t.begin)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, t.k, &t.weight)) != TW_OK) goto done;
-    if ((st = group(ctx, &t)) != TW_OK) goto done;
-    for (size_t c = 0; c < t.k; c++)
-        t.weight[c] =
-            balanced ? (double)t.n / ((double)t.k * (double)(t.begin[c + 1] - t.begin[c])) : 1.0;
-    if ((st = products_of(ctx, &t)) != TW_OK) goto done;
-    *out = t, t = (training){0};
-done:
-    training_free(&t);
-    return st;
-}
-
-/* gamma = "scale" is 1 / (d var), var over all entries; 1 where they are all the same. */
-static double gamma_of(const training *t, double gamma)
-{
-    const twi_samples *s = t->samples;
-    const double d = (double)s->d, cells = (double)t->n * d;
-    if (gamma > 0.0) return gamma;
-    if (gamma == TW_AUTO) return 1.0 / d;
-    double mean = 0.0, var = 0.0;
-    for (size_t i = 0; i < t->n; i++) {
-        const float *x = s->x + t->rows[i] * s->d;
-        double sum = 0.0;
-        for (size_t j = 0; j < s->d; j++) sum += (double)x[j];
-        mean += sum / cells;
-    }
-    for (size_t i = 0; i < t->n; i++) {
-        const float *x = s->x + t->rows[i] * s->d;
-        double sum = 0.0;
-        for (size_t j = 0; j < s->d; j++) sum += ((double)x[j] - mean) * ((double)x[j] - mean);
-        var += sum / cells;
-    }
-    return var > 0.0 ? 1.0 / (d * var) : 1.0;
-}
-
-typedef struct kernel_job {
-    const float *products; /* [rows, stride] */
-    size_t stride, columns;
-    const double *left, *right; /* squares */
-    double gamma;
-    float *out; /* [rows, stride] */
-} kernel_job;
-
-static tw_status kernel_row(tw_ctx *ctx, void *user, size_t i)
-{
-    const kernel_job *j = user;
-    const float *p = j->products + i * j->stride;
-    float *out = j->out + i * j->stride;
-    (void)ctx;
-    for (size_t c = 0; c < j->columns; c++) {
-        const double square = j->left[i] + j->right[c] - 2.0 * (double)p[c];
-        out[c] = expf((float)(-j->gamma * (square > 0.0 ? square : 0.0)));
-    }
-    return TW_OK;
-}
-
-static tw_status kernel_of(tw_ctx *ctx, const kernel_job *job, size_t rows)
-{
-    const size_t threads = rows * job->columns < 100000 ? 1 : 0;
-    return twi_parallel(ctx, threads, rows, kernel_row, (void *)job);
-}
-
-/* ---- all pairs ----------------------------------------------------------------------------- */
-
-typedef struct solving {
-    const training *t;
-    const tw_head_opts *opts;
-    const float *kernel; /* [n, gram.stride] */
-    double *a;           /* [k - 1, n] a y, as libsvm's sv_coef; zeroed */
-    double *intercept;   /* [pairs] */
-    size_t *iterations;  /* [pairs] */
-    bool *met;           /* [pairs] */
-} solving;
-
-/* The classes of machine number `pair`, i < j, counted row by row. */
-static void classes_of(size_t k, size_t pair, size_t *i, size_t *j)
-{
-    for (*i = 0; pair >= k - 1 - *i; ++*i) pair -= k - 1 - *i;
-    *j = *i + 1 + pair;
-}
-
-static tw_status solve_pair(tw_ctx *ctx, void *user, size_t pair)
-{
-    const solving *s = user;
-    const training *t = s->t;
-    size_t i, j;
-    classes_of(t->k, pair, &i, &j);
-    const size_t n_i = t->begin[i + 1] - t->begin[i], n = n_i + t->begin[j + 1] - t->begin[j];
-    size_t *index = NULL;
-    signed char *y = NULL;
-    double *C = NULL, *a = NULL, rho;
-    tw_status st = twi_alloc(ctx, n, &index);
-    if (st == TW_OK) st = twi_alloc(ctx, n, &y);
-    if (st == TW_OK) st = twi_alloc(ctx, n, &C);
-    if (st == TW_OK) st = twi_alloc(ctx, n, &a);
-    if (st != TW_OK) goto done;
-    for (size_t r = 0; r < n; r++) {
-        index[r] = r < n_i ? t->begin[i] + r : t->begin[j] + r - n_i;
-        y[r] = r < n_i ? 1 : -1;
-        C[r] = s->opts->C * t->weight[r < n_i ? i : j];
-    }
-    const twi_smo problem = {.kernel = s->kernel,
-                             .stride = t->gram.stride,
-                             .index = index,
-                             .y = y,
-                             .C = C,
-                             .n = n,
-                             .tol = s->opts->tol,
-                             .max_iter = s->opts->max_iter};
-    st = twi_smo_solve(ctx, &problem, a, &rho, &s->iterations[pair], &s->met[pair]);
-    if (st != TW_OK) goto done;
-    s->intercept[pair] = -rho;
-    for (size_t r = 0; r < n; r++) /* a vector of i keeps its part against j in row j - 1 */
-        s->a[(r < n_i ? j - 1 : i) * t->n + index[r]] = a[r] * (double)y[r];
-done:
-    twi_free(index);
-    twi_free(y);
-    twi_free(C);
-    twi_free(a);
-    return st;
-}
-
-static tw_status solve_all(tw_ctx *ctx, solving *s)
-{
-    return twi_parallel(ctx, 0, s->t->pairs, solve_pair, s);
-}
-
-static void warn(tw_ctx *ctx, const solving *s, bool *all_met, size_t *iterations)
-{
-    *all_met = true;
-    *iterations = 0;
-    for (size_t p = 0; p < s->t->pairs; p++) {
-        *all_met = *all_met && s->met[p];
-        *iterations += s->iterations[p];
-    }
-    if (!*all_met)
-        twi_log(ctx, TW_LOG_WARNING,
-                "Solver terminated early (max_iter=%zu). Consider pre-processing your data with "
-                "StandardScaler or MinMaxScaler.",
-                s->opts->max_iter);
-}
-
-static tw_status solving_new(tw_ctx *ctx, const training *t, const tw_head_opts *opts, solving *out)
-{
-    solving s = {.t = t, .opts = opts};
-    size_t cells;
-    if (twi_mul(t->k - 1, t->n, &cells))
-        return twi_fail(ctx, TW_ERR_NOMEM, "%zu classes are too many", t->k);
-    tw_status st = twi_zalloc(ctx, cells, &s.a);
-    if (st == TW_OK) st = twi_alloc(ctx, t->pairs, &s.intercept);
-    if (st == TW_OK) st = twi_zalloc(ctx, t->pairs, &s.iterations);
-    if (st == TW_OK) st = twi_zalloc(ctx, t->pairs, &s.met);
-    *out = s;
-    return st;
-}
-
-static void solving_free(solving *s)
-{
-    twi_free(s->a);
-    twi_free(s->intercept);
-    twi_free(s->iterations);
-    twi_free(s->met);
 }
 
 /* ---- the head ------------------------------------------------------------------------------ */
@@ -319,9 +67,9 @@ static tw_status head_new(tw_ctx *ctx, const twi_head *base, size_t n_sv, rbf_he
 }
 
 /* Keeps the rows that any machine leans on. */
-static tw_status keep_support(tw_ctx *ctx, const solving *s, rbf_head **out)
+static tw_status keep_support(tw_ctx *ctx, const twi_solving *s, rbf_head **out)
 {
-    const training *t = s->t;
+    const twi_pairs *t = s->t;
     const size_t d = t->samples->d, k = t->k;
     const twi_head base = base_of(k, d);
     bool *is_sv;
@@ -343,7 +91,7 @@ static tw_status keep_support(tw_ctx *ctx, const solving *s, rbf_head **out)
         for (size_t i = t->begin[c]; i < t->begin[c + 1]; i++) {
             if (!is_sv[i]) continue;
             memcpy(h->support + at * d, t->samples->x + t->rows[i] * d, d * sizeof *h->support);
-            h->square[at] = square_of(h->support + at * d, d);
+            h->square[at] = twi_square_of(h->support + at * d, d);
             for (size_t r = 0; r < k - 1; r++) h->coef[r * n_sv + at] = s->a[r * t->n + i];
             at++;
         }
@@ -359,25 +107,25 @@ done:
 static tw_status fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                      const tw_head_opts *opts, twi_head **out)
 {
-    training t = {0};
-    solving s = {0};
+    twi_pairs t = {0};
+    twi_solving s = {0};
     rbf_head *h = NULL;
     (void)scaler;
-    tw_status st = training_new(ctx, samples, opts->balanced != 0, &t);
+    tw_status st = twi_pairs_new(ctx, samples, opts->balanced != 0, &t);
     if (st != TW_OK) return st;
-    const double gamma = gamma_of(&t, opts->gamma);
-    const kernel_job job = {t.gram.k, t.gram.stride, t.n, t.square, t.square, gamma, t.gram.k};
-    if ((st = kernel_of(ctx, &job, t.n)) != TW_OK) goto done; /* in place */
-    if ((st = solving_new(ctx, &t, opts, &s)) != TW_OK) goto done;
+    const double gamma = twi_pairs_gamma(&t, opts->gamma);
+    const twi_kernel_job job = {t.gram.k, t.gram.stride, t.n, t.square, t.square, gamma, t.gram.k};
+    if ((st = twi_kernel_fill(ctx, &job, t.n)) != TW_OK) goto done; /* in place */
+    if ((st = twi_solving_new(ctx, &t, opts, &s)) != TW_OK) goto done;
     s.kernel = t.gram.k;
-    if ((st = solve_all(ctx, &s)) != TW_OK) goto done;
+    if ((st = twi_solving_run(ctx, &s)) != TW_OK) goto done;
     if ((st = keep_support(ctx, &s, &h)) != TW_OK) goto done;
     h->gamma = gamma;
-    warn(ctx, &s, &h->base.converged, &h->base.iterations);
+    twi_solving_judge(ctx, &s, &h->base.converged, &h->base.iterations);
     *out = &h->base;
 done:
-    solving_free(&s);
-    training_free(&t);
+    twi_solving_free(&s);
+    twi_pairs_free(&t);
     return st;
 }
 
@@ -417,11 +165,11 @@ static tw_status decide_some(tw_ctx *ctx, const rbf_head *h, const float *x, siz
     double *square;
     tw_status st = twi_alloc(ctx, n, &square);
     if (st != TW_OK) return st;
-    for (size_t i = 0; i < n; i++) square[i] = square_of(x + i * d, d);
+    for (size_t i = 0; i < n; i++) square[i] = twi_square_of(x + i * d, d);
     if ((st = twi_products_new(ctx, &a, &b, &products)) != TW_OK) goto done;
-    const kernel_job job = {products.p, products.stride, h->n_sv,   square,
-                            h->square,  h->gamma,        products.p};
-    if ((st = kernel_of(ctx, &job, n)) == TW_OK) {
+    const twi_kernel_job job = {products.p, products.stride, h->n_sv,   square,
+                                h->square,  h->gamma,        products.p};
+    if ((st = twi_kernel_fill(ctx, &job, n)) == TW_OK) {
         const summing s = {products.p, products.stride, h->base.k,    h->n_sv,
                            h->begin,   h->coef,         h->intercept, decision};
         for (size_t i = 0; i < n; i++) sum_row(&s, i);
@@ -496,7 +244,7 @@ static void score(const twi_head *head, const double *decision, size_t n, double
 /* ---- many settings ------------------------------------------------------------------------- */
 
 typedef struct pathing {
-    training t;
+    twi_pairs t;
     twi_products tested; /* tested rows with grouped training rows */
     double *square;      /* [tested] */
     float *kernel, *tested_kernel;
@@ -504,7 +252,7 @@ typedef struct pathing {
 
 static void pathing_free(pathing *p)
 {
-    training_free(&p->t);
+    twi_pairs_free(&p->t);
     twi_products_free(&p->tested);
     twi_free(p->square);
     twi_free(p->kernel);
@@ -515,14 +263,14 @@ static tw_status pathing_new(tw_ctx *ctx, const twi_samples *train, const twi_sa
                              bool balanced, pathing *p)
 {
     const size_t d = train->d;
-    tw_status st = training_new(ctx, train, balanced, &p->t);
+    tw_status st = twi_pairs_new(ctx, train, balanced, &p->t);
     if (st != TW_OK) return st;
     const twi_rows a = {.x = tested->x, .index = tested->rows, .n = tested->n, .d = d, .stride = d};
     const twi_rows b = {.x = train->x, .index = p->t.rows, .n = train->n, .d = d, .stride = d};
     if ((st = twi_products_new(ctx, &a, &b, &p->tested)) != TW_OK) return st;
     if ((st = twi_alloc(ctx, tested->n, &p->square)) != TW_OK) return st;
     for (size_t i = 0; i < tested->n; i++)
-        p->square[i] = square_of((const float *)twi_row(&a, i), d);
+        p->square[i] = twi_square_of((const float *)twi_row(&a, i), d);
     st = twi_alloc(ctx, p->t.n * p->t.gram.stride, &p->kernel);
     return st != TW_OK ? st : twi_alloc(ctx, tested->n * p->tested.stride, &p->tested_kernel);
 }
@@ -530,35 +278,35 @@ static tw_status pathing_new(tw_ctx *ctx, const twi_samples *train, const twi_sa
 static tw_status path_setting(tw_ctx *ctx, const pathing *p, const tw_head_opts *opts, size_t at,
                               const twi_path_user *to)
 {
-    const training *t = &p->t;
+    const twi_pairs *t = &p->t;
     twi_head shape = base_of(t->k, t->samples->d);
     double *decision = NULL;
-    solving s = {0};
-    tw_status st = solving_new(ctx, t, opts, &s);
+    twi_solving s = {0};
+    tw_status st = twi_solving_new(ctx, t, opts, &s);
     s.kernel = p->kernel;
-    if (st == TW_OK) st = solve_all(ctx, &s);
+    if (st == TW_OK) st = twi_solving_run(ctx, &s);
     if (st == TW_OK) st = twi_alloc(ctx, p->tested.m * shape.width, &decision);
     if (st != TW_OK) goto done;
-    warn(ctx, &s, &shape.converged, &shape.iterations);
+    twi_solving_judge(ctx, &s, &shape.converged, &shape.iterations);
     const summing sum = {p->tested_kernel, p->tested.stride, t->k, t->n, t->begin, s.a,
                          s.intercept,      decision};
     for (size_t i = 0; i < p->tested.m; i++) sum_row(&sum, i);
     st = to->take(ctx, to->user, at, &shape, decision);
 done:
     twi_free(decision);
-    solving_free(&s);
+    twi_solving_free(&s);
     return st;
 }
 
 static tw_status set_gamma(tw_ctx *ctx, const pathing *p, double gamma)
 {
-    const training *t = &p->t;
-    const kernel_job own = {t->gram.k, t->gram.stride, t->n,     t->square,
-                            t->square, gamma,          p->kernel};
-    const kernel_job other = {p->tested.p, p->tested.stride, t->n, p->square, t->square,
-                              gamma,       p->tested_kernel};
-    const tw_status st = kernel_of(ctx, &own, t->n);
-    return st != TW_OK ? st : kernel_of(ctx, &other, p->tested.m);
+    const twi_pairs *t = &p->t;
+    const twi_kernel_job own = {t->gram.k, t->gram.stride, t->n,     t->square,
+                                t->square, gamma,          p->kernel};
+    const twi_kernel_job other = {p->tested.p, p->tested.stride, t->n, p->square, t->square,
+                                  gamma,       p->tested_kernel};
+    const tw_status st = twi_kernel_fill(ctx, &own, t->n);
+    return st != TW_OK ? st : twi_kernel_fill(ctx, &other, p->tested.m);
 }
 
 /* One set of products for all; one kernel for all settings of a gamma. */
@@ -576,7 +324,7 @@ static tw_status path(tw_ctx *ctx, const twi_samples *train, const twi_samples *
         bool seen = false;
         for (size_t at = 0; at < first; at++) seen |= grid[at].gamma == grid[first].gamma;
         if (seen) continue;
-        st = set_gamma(ctx, &p, gamma_of(&p.t, grid[first].gamma));
+        st = set_gamma(ctx, &p, twi_pairs_gamma(&p.t, grid[first].gamma));
         for (size_t at = first; at < n_grid && st == TW_OK; at++)
             if (grid[at].gamma == grid[first].gamma) st = path_setting(ctx, &p, &grid[at], at, &to);
     }
@@ -649,7 +397,7 @@ static tw_status load(tw_ctx *ctx, const char *name, const twi_tensors *tensors,
     if (st == TW_OK)
         st = twi_head_take(ctx, name, tensors, "head.intercept", 0, h->pairs, &h->intercept);
     for (size_t v = 0; v < n && st == TW_OK; v++)
-        h->square[v] = square_of(h->support + v * base->d, base->d);
+        h->square[v] = twi_square_of(h->support + v * base->d, base->d);
     if (st == TW_OK) *out = &h->base, h = NULL;
 done:
     if (h) head_free(&h->base);
