@@ -13,6 +13,8 @@ typedef struct answers {
     float *prob;  /* [classes] */
     size_t *best; /* [top] the most probable classes, the most probable first */
     size_t top;
+    double familiarity;  /* of the photo at hand */
+    unsigned char known; /* likewise; 1 where all are */
     size_t answered, failed, passed_over;
     bool begun; /* the beginning of the output is written */
     int code;   /* of a failure that ended the work; 0: none */
@@ -51,7 +53,10 @@ static void answer_text(const answers *w, const char *path)
     text_escaped(stdout, path);
     for (size_t i = 0; i < w->top; i++) {
         putchar('\t');
-        text_escaped(stdout, shown_label(w, w->best[i], number));
+        if (i == 0 && !w->known)
+            printf("unknown");
+        else
+            text_escaped(stdout, shown_label(w, w->best[i], number));
         putchar('\t');
         text_float(stdout, w->prob[w->best[i]]);
     }
@@ -67,6 +72,7 @@ static void csv_header(const answers *w)
         if (w->a->indexed) printf(",index%s", place);
         printf(",label%s,probability%s", place, place);
     }
+    if (w->a->know) printf(",unknown,familiarity");
     printf(",error\r\n");
 }
 
@@ -83,6 +89,11 @@ static void answer_csv(const answers *w, const char *path, const char *error)
         if (label) text_csv(stdout, label);
         putchar(',');
         if (!error) text_float(stdout, w->prob[c]);
+    }
+    if (w->a->know && error) printf(",,");
+    if (w->a->know && !error) {
+        printf(",%s,", w->known ? "false" : "true");
+        text_float(stdout, (float)w->familiarity);
     }
     putchar(',');
     if (error) text_csv(stdout, error);
@@ -103,6 +114,10 @@ static void answer_json(answers *w, const char *path)
     js_object(j, NULL);
     js_name(j, "path", path);
     json_class(w, j, w->best[0]);
+    if (w->a->know) {
+        js_bool(j, "unknown", !w->known);
+        js_double(j, "familiarity", w->familiarity);
+    }
     js_array(j, "top");
     for (size_t i = 0; i < w->top; i++) {
         js_object(j, NULL);
@@ -183,7 +198,9 @@ static int row_failed(answers *w, const input *item, tw_status status, const cha
 
 static int row_answered(answers *w, const input *item, const float *features)
 {
-    const tw_status status = w->a->score(w->a, w->ctx, features, w->prob);
+    tw_status status = w->a->score(w->a, w->ctx, features, w->prob);
+    if (status == TW_OK && w->a->know)
+        status = w->a->know(w->a, w->ctx, features, &w->familiarity, &w->known);
     if (status != TW_OK) {
         w->code = session_fail_text(w->s, status == TW_ERR_NOMEM ? EXIT_RESOURCE : EXIT_MODEL,
                                     tw_status_name(status), "%s", tw_last_error(w->ctx));
@@ -282,7 +299,7 @@ static bool prepare(answers *w, size_t first)
 
 int answers_run(session *s, tw_extractor *extractor, const answerer *a, size_t first)
 {
-    answers w = {.s = s, .a = a};
+    answers w = {.s = s, .a = a, .known = 1};
     const int code = prepare(&w, first) ? run(&w, extractor) : w.code;
     inputs_free(w.in);
     tw_ctx_free(w.ctx);

@@ -13,6 +13,9 @@ struct answerer {
     const char *(*label)(const answerer *self, size_t c);
     /* features of one photo -> prob [k]; ctx is for this call, not the one that runs the photos. */
     tw_status (*score)(const answerer *self, tw_ctx *ctx, const float *features, float *prob);
+    /* The same photo's familiarity, and whether it is known; NULL: all are. */
+    tw_status (*know)(const answerer *self, tw_ctx *ctx, const float *features, double *familiarity,
+                      unsigned char *known);
     const void *user; /* the command's own */
 };
 

@@ -126,7 +126,8 @@ static int run_backbone(session *s, const tw_backbone *backbone)
         code = session_fail(s, status, PHASE_MODEL);
         goto done;
     }
-    const answerer a = {classes, true, label, score, &n};
+    const answerer a = {
+        .classes = classes, .indexed = true, .label = label, .score = score, .user = &n};
     code = answers_run(s, extractor, &a, 0);
 done:
     tw_extractor_free(extractor);

@@ -1,8 +1,14 @@
 /* cmd_evaluate.c - topwork evaluate: how good is a model on these photos? */
 #include "report.h"
+#include "unknown.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void json_document(session *s, const tw_model *model, const tw_dataset *dataset,
-                          const tw_report *report)
+                          const tw_report *report, size_t unknown_skipped)
 {
     js *const j = &s->json;
     tw_summary sum;
@@ -16,18 +22,19 @@ static void json_document(session *s, const tw_model *model, const tw_dataset *d
     js_size(j, "n_test", sum.n_test);
     js_names(j, "test_files", report_test_file, report);
     report_json(j, report);
+    if (sum.n_unknown) report_unknown_json(j, report, unknown_skipped);
     report_skipped_json(j, dataset, report);
     js_object_end(j);
 }
 
 static void print(session *s, const tw_model *model, const tw_dataset *dataset,
-                  const tw_report *report)
+                  const tw_report *report, size_t unknown_skipped)
 {
     tw_summary sum;
     tw_report_summary(report, &sum);
     session_before_output(s);
     if (s->opts.json) {
-        json_document(s, model, dataset, report);
+        json_document(s, model, dataset, report, unknown_skipped);
         return;
     }
     report_classes_text(dataset);
@@ -45,12 +52,33 @@ static int run_on(session *s, const tw_model *model, const tw_dataset *dataset)
     if (status != TW_OK) return session_fail(s, status, PHASE_WRITE);
     const char *const unread = tw_report_skipped_path(report, 0);
     int code = EXIT_FINE;
+    size_t skipped = 0;
     if (s->opts.strict && unread)
         code = session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_DATA), "%s: %s", unread,
                                  tw_report_skipped_reason(report, 0));
-    else
-        print(s, model, dataset, report);
+    else if (s->opts.unknown)
+        code = unknown_measure(s, model, s->opts.unknown, report, &skipped);
+    if (code == EXIT_FINE) print(s, model, dataset, report, skipped);
     tw_report_free(report);
+    return code;
+}
+
+/* Told before the work, not after. */
+static int check_unknown(session *s, const tw_model *model)
+{
+    const char *const folder = s->opts.unknown;
+    if (!folder) return 0;
+    if (!tw_model_rejects(model))
+        return session_fail_text(s, EXIT_MODEL, tw_status_name(TW_ERR_ARG),
+                                 "--unknown: the model was trained without --reject, and takes "
+                                 "every photo for one of its classes");
+    if (access(folder, R_OK) == 0) return 0;
+    const char *const why = strerror(errno);
+    char *const shown = text_escape(folder);
+    if (!shown) return session_fail_nomem(s);
+    const int code =
+        session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_IO), "%s: %s", shown, why);
+    free(shown);
     return code;
 }
 
@@ -67,9 +95,11 @@ static int run(session *s)
     opts.to_measure = 1;
     tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
-    session_use_cache(s);
-    code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
+    if ((code = check_unknown(s, model)) == 0) {
+        status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
+        session_use_cache(s);
+        code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
+    }
     tw_dataset_free(dataset);
     tw_model_free(model);
     return code;
@@ -77,6 +107,7 @@ static int run(session *s)
 
 static const option_use uses[] = {
     {OPT_CATEGORIES, NULL},
+    {OPT_UNKNOWN, NULL},
     {OPT_CACHE, NULL},
     {OPT_NO_CACHE, NULL},
     {OPT_CACHE_SIZE, NULL},
@@ -102,17 +133,24 @@ const command command_evaluate = {
                    "train'; its classes must be among the model's. Whether the model saw these "
                    "photos in training is yours to "
                    "know ('topwork info MODEL --json' lists the files it was trained on).",
-    .output = "Accuracy with its 95 % interval (Wilson), what always answering the commonest class "
-              "would reach, accuracy among "
-              "the most probable classes, the confusion matrix (of many classes: the most frequent "
-              "mistakes), precision, "
-              "recall and F1 of every class, and times.\n\n"
-              "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"classes\", \"n_test\", "
-              "\"test_files\", \"accuracy\", "
-              "\"accuracy_interval\", \"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", "
-              "\"confusion\", \"per_class\", \"seconds\", "
-              "\"photos_per_second\", \"skipped\"}.",
+    .output =
+        "Accuracy with its 95 % interval (Wilson), what always answering the commonest class "
+        "would reach, accuracy among "
+        "the most probable classes, the confusion matrix (of many classes: the most frequent "
+        "mistakes), precision, "
+        "recall and F1 of every class, and times. Of a model trained with --reject also how "
+        "many photos it accepts, and its accuracy on those; with --unknown, of the photos of "
+        "no class, how many are accepted nevertheless, how many would be where 95 % of the "
+        "labelled ones are, and the area under the ROC curve.\n\n"
+        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"classes\", \"n_test\", "
+        "\"test_files\", \"accuracy\", "
+        "\"accuracy_interval\", \"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", "
+        "\"confusion\", \"per_class\", \"seconds\", "
+        "\"photos_per_second\", \"skipped\"}; \"reject\" as train prints it; and with --unknown "
+        "\"unknown\": {\"n\", \"n_skipped\", \"n_accepted\", \"false_accept\", "
+        "\"false_accept_at_95\", \"auroc\"}.",
     .examples = "$ topwork evaluate pets.tw other-photos/\n\n"
-                "$ topwork evaluate pets.tw other-photos/ --json | jq .accuracy\n",
+                "$ topwork evaluate pets.tw other-photos/ --json | jq .accuracy\n\n"
+                "$ topwork evaluate pets.tw other-photos/ --unknown no-pets/\n",
     .run = run,
 };

@@ -13,6 +13,12 @@ static tw_status score(const answerer *self, tw_ctx *ctx, const float *features,
     return tw_model_predict(ctx, self->user, features, 1, prob, self->classes);
 }
 
+static tw_status know(const answerer *self, tw_ctx *ctx, const float *features, double *familiarity,
+                      unsigned char *known)
+{
+    return tw_model_familiarity(ctx, self->user, features, 1, familiarity, known);
+}
+
 /* -0 without '-' would silently do nothing. */
 static int check_null(session *s, size_t first)
 {
@@ -33,7 +39,12 @@ static int run(session *s)
     if (status != TW_OK) {
         code = session_fail(s, status, PHASE_MODEL);
     } else {
-        const answerer a = {tw_model_class_count(model), false, label, score, model};
+        const bool rejects = tw_model_rejects(model) && !s->opts.no_reject;
+        const answerer a = {.classes = tw_model_class_count(model),
+                            .label = label,
+                            .score = score,
+                            .know = rejects ? know : NULL,
+                            .user = model};
         code = answers_run(s, extractor, &a, 1);
     }
     tw_extractor_free(extractor);
@@ -43,6 +54,7 @@ static int run(session *s)
 
 static const option_use uses[] = {
     {OPT_TOP, NULL},
+    {OPT_NO_REJECT, NULL},
     {OPT_CSV, NULL},
     {OPT_JSON, NULL},
     {OPT_NUL, NULL},
@@ -65,7 +77,9 @@ const command command_predict = {
     .use_count = LEN(uses),
     .description = "Answers each photo with the most probable class and its probability. "
                    "Everything that happens to a photo on "
-                   "its way is in the model, so that it is what happened in training.\n\n"
+                   "its way is in the model, so that it is what happened in training. A model "
+                   "trained with --reject answers 'unknown' for a photo unlike all that it was "
+                   "trained on.\n\n"
                    "A folder is searched through to the bottom, in order of name; hidden files are "
                    "left out, links are followed, "
                    "and no folder is entered twice. Files in it that are not pictures are passed "
@@ -76,14 +90,18 @@ const command command_predict = {
     .output =
         "One line a photo, in the order given: PATH<TAB>CLASS<TAB>PROBABILITY, with --top K "
         "followed by the next "
-        "classes in the same way. Control characters and backslashes in names are written as in C. "
+        "classes in the same way. For an unknown photo CLASS is the word unknown, and PROBABILITY "
+        "still that of the most probable class (--no-reject names it). Control characters and "
+        "backslashes in names are written as in C. "
         "A photo that cannot "
         "be read is a line on standard error instead.\n\n"
-        "--csv: the columns path, label, probability, label_2, probability_2, ... and error.\n\n"
+        "--csv: the columns path, label, probability, label_2, probability_2, ... and error. Of a "
+        "model trained with --reject also unknown (true or false; label is the most probable class "
+        "either way) and familiarity, before error.\n\n"
         "--json: an array, written as the answers come, one element a line: {\"path\", \"label\", "
         "\"probability\", "
         "\"top\": [{\"label\", \"probability\"}, ...]}, or {\"path\", \"error\": {\"code\", "
-        "\"message\"}}. Beside a name that is not "
+        "\"message\"}}; \"unknown\" and \"familiarity\" as in the CSV. Beside a name that is not "
         "UTF-8 stands path_base64 with its exact bytes.",
     .examples = "$ topwork predict pets.tw new.jpg\n"
                 "new.jpg\tcat\t0.998731434\n\n"

@@ -28,6 +28,12 @@ static int read_options(session *s, tw_train_opts *t)
     t->seed = (uint32_t)o->seed;
     t->stratify = (tw_tristate)o->stratify;
     t->refit_all = o->refit_all;
+    t->reject = o->reject ? o->accept : 0.0;
+    if (!o->reject && option_given(o, OPT_ACCEPT))
+        return session_fail_usage(s, "--accept is about --reject: give that as well");
+    if (!(o->accept > 0 && o->accept < 1))
+        return session_fail_usage(s, "--accept: all or none cannot be promised; it must lie "
+                                     "between 0 and 1");
     return heads_read(s, &t->head);
 }
 
@@ -223,6 +229,8 @@ static const option_use uses[] = {
     {OPT_NORMALISE, NULL},
     {OPT_CALIBRATE, NULL},
     {OPT_REFIT_ALL, NULL},
+    {OPT_REJECT, NULL},
+    {OPT_ACCEPT, NULL},
     {OPT_CACHE, NULL},
     {OPT_NO_CACHE, NULL},
     {OPT_CACHE_SIZE, NULL},
@@ -257,23 +265,27 @@ const command command_train = {
         "The same photos, options and machine give the same model, byte for byte. An interrupted "
         "training leaves "
         "nothing behind.",
-    .output = "The classes, the split, the backbone, what was skipped and why, then accuracy on "
-              "the held-out photos with its "
-              "95 % interval (Wilson), what always answering the commonest class would reach, the "
-              "confusion matrix, "
-              "precision, recall and F1 of every class, times, and the command to type next. "
-              "Photos that were skipped do not "
-              "change the exit status, unless --strict.\n\n"
-              "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
-              "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
-              "\"test_files\", \"seed\", \"head\", \"calibration\", \"C\" or \"alpha\", "
-              "\"C_chosen\", \"converged\", \"iterations\", "
-              "\"refit_all\", \"accuracy\", \"accuracy_interval\", "
-              "\"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", \"confusion\" (rows: truth), "
-              "\"per_class\", \"seconds\": {\"decode\", "
-              "\"network\", \"features\", \"fit\", \"total\"}, \"photos_per_second\", \"skipped\": "
-              "[{\"path\", \"reason\"}, ...]}. decode and "
-              "network are summed over threads and overlap; the others are what the clock says.",
+    .output =
+        "The classes, the split, the backbone, what was skipped and why, then accuracy on "
+        "the held-out photos with its "
+        "95 % interval (Wilson), what always answering the commonest class would reach, the "
+        "confusion matrix, "
+        "precision, recall and F1 of every class, times, and the command to type next. "
+        "Photos that were skipped do not "
+        "change the exit status, unless --strict.\n\n"
+        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
+        "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
+        "\"test_files\", \"seed\", \"head\", \"calibration\", \"C\" or \"alpha\", "
+        "\"C_chosen\", \"converged\", \"iterations\", "
+        "\"refit_all\", \"accuracy\", \"accuracy_interval\", "
+        "\"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", \"confusion\" (rows: truth), "
+        "\"per_class\", \"seconds\": {\"decode\", "
+        "\"network\", \"features\", \"fit\", \"total\"}, \"photos_per_second\", \"skipped\": "
+        "[{\"path\", \"reason\"}, ...]}. decode and "
+        "network are summed over threads and overlap; the others are what the clock says. "
+        "With --reject there is \"reject\" as well: {\"accept\", \"expected\" (the share that "
+        "the threshold stands for), \"threshold\", \"n_accepted\", \"n_correct\", \"accuracy\" "
+        "(both of the accepted ones)}.",
     .examples = "$ topwork train photos/ -o pets.tw\n\n"
                 "$ topwork train photos/ -o pets.tw --categories cat,dog --test-size 100\n\n"
                 "$ topwork train photos/ -o pets.tw --backbone vgg16 --recipe reference --json\n",

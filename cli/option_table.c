@@ -320,6 +320,34 @@ const option option_table[OPT_COUNT] = {
          .number = 1,
          .help = "After measuring, fit once more on all photos. The model remembers that the "
                  "figures are of the fit before."},
+    [OPT_REJECT] = {.name = "reject",
+                    .kind = OPTION_FLAG,
+                    .field = FIELD(reject),
+                    .number = 1,
+                    .help = "Learn how alike the training photos are, too, so that predict answers "
+                            "'unknown' for a photo unlike all of them instead of naming a class."},
+    [OPT_ACCEPT] = {.name = "accept",
+                    .kind = OPTION_NUMBER,
+                    .value = "X",
+                    .least = 0,
+                    .most = 1,
+                    .field = FIELD(accept),
+                    .fallback = "0.95",
+                    .help = "With --reject: the share of photos of the classes that must not be "
+                            "taken for unknown. A lower one lets fewer others pass."},
+    [OPT_NO_REJECT] =
+        {.name = "no-reject",
+         .kind = OPTION_FLAG,
+         .field = FIELD(no_reject),
+         .number = 1,
+         .help = "Name the most probable class of every photo, also where the model was trained "
+                 "with --reject."},
+    [OPT_UNKNOWN] = {.name = "unknown",
+                     .kind = OPTION_TEXT,
+                     .value = "FOLDER",
+                     .field = FIELD(unknown),
+                     .help = "Measure as well how the model, trained with --reject, takes the "
+                             "photos below FOLDER, which show none of its classes."},
     [OPT_CACHE] = {.name = "cache",
                    .kind = OPTION_TEXT,
                    .value = "DIR",

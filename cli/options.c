@@ -27,7 +27,8 @@ PRINTF(2, 3) static parse_result usage(const parser *p, const char *format, ...)
 
 void options_init(options *o)
 {
-    *o = (options){.stratify = TW_DEFAULT, .test_size = 0.2, .seed = 42, .l1_ratio = 0.5};
+    *o = (options){
+        .stratify = TW_DEFAULT, .test_size = 0.2, .seed = 42, .l1_ratio = 0.5, .accept = 0.95};
 }
 
 void options_free(options *o)

@@ -45,6 +45,10 @@ typedef enum option_id {
     OPT_NORMALISE,
     OPT_CALIBRATE,
     OPT_REFIT_ALL,
+    OPT_REJECT,
+    OPT_ACCEPT,
+    OPT_NO_REJECT,
+    OPT_UNKNOWN,
     OPT_CACHE,
     OPT_NO_CACHE,
     OPT_CACHE_SIZE,
@@ -111,6 +115,7 @@ typedef struct options {
     int stratify;                                           /* a tw_tristate */
     int strict, fast_decode, refit_all, flat, nul, csv, json, force, quiet, help;
     int early_stopping, no_standardise, normalise;
+    int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
     const char *cache;
@@ -120,6 +125,8 @@ typedef struct options {
     double test_size, C, tol, alpha, gamma, l1_ratio, learning_rate;
     size_t seed, max_iter, threads, batch, input_size, max_pixels, top;
     size_t pca, neighbors, batch_size, patience;
+    double accept;
+    const char *unknown;
     text_list categories, hidden;
     char **operands; /* [operand_count], borrowed from argv */
     size_t operand_count;

@@ -295,6 +295,34 @@ static void times_text(const tw_summary *sum)
     puts(")");
 }
 
+static double share(size_t part, size_t whole)
+{
+    return whole ? (double)part / (double)whole : 0.0;
+}
+
+static void known_text(const tw_summary *sum)
+{
+    if (!(sum->reject > 0)) return;
+    printf("accepted  %.4f  (%zu of %zu; the others would be unknown)\n",
+           share(sum->n_accepted, sum->n_test), sum->n_accepted, sum->n_test);
+    if (sum->n_accepted)
+        printf("of these  %.4f  (%zu of %zu right)\n",
+               share(sum->n_accepted_correct, sum->n_accepted), sum->n_accepted_correct,
+               sum->n_accepted);
+}
+
+static void unknown_text(const tw_summary *sum)
+{
+    if (!sum->n_unknown) return;
+    printf("\nphotos of no class: %zu\n", sum->n_unknown);
+    printf("  accepted  %.4f  (%zu of %zu are taken for a class)\n",
+           share(sum->n_unknown_accepted, sum->n_unknown), sum->n_unknown_accepted, sum->n_unknown);
+    printf("  at 95 %%   %.4f  (the same where 95 %% of the photos above are accepted)\n",
+           sum->unknown_accepted_at_95);
+    printf("  AUROC     %.4f  (how often a photo above is more familiar than one of no class)\n",
+           sum->unknown_auroc);
+}
+
 void report_text(const tw_report *report)
 {
     tw_summary sum;
@@ -305,8 +333,10 @@ void report_text(const tw_report *report)
     if (sum.classes > 2 && sum.top_k > 1)
         printf("top-%zu     %.4f  (the right class is among the %zu most probable)\n", sum.top_k,
                sum.top_k_accuracy, sum.top_k);
+    known_text(&sum);
     confusion_text(report, &sum);
     classes_text(report, sum.classes);
+    unknown_text(&sum);
     times_text(&sum);
 }
 
@@ -351,6 +381,33 @@ static void seconds_json(js *j, const tw_summary *sum)
     js_size(j, "n_cached", sum->n_cached);
 }
 
+static void known_json(js *j, const tw_summary *sum)
+{
+    if (!(sum->reject > 0)) return;
+    js_object(j, "reject");
+    js_double(j, "accept", sum->reject);
+    js_double(j, "expected", sum->reject_expected);
+    js_double(j, "threshold", sum->threshold);
+    js_size(j, "n_accepted", sum->n_accepted);
+    js_size(j, "n_correct", sum->n_accepted_correct);
+    js_double(j, "accuracy", share(sum->n_accepted_correct, sum->n_accepted));
+    js_object_end(j);
+}
+
+void report_unknown_json(js *j, const tw_report *report, size_t skipped)
+{
+    tw_summary sum;
+    tw_report_summary(report, &sum);
+    js_object(j, "unknown");
+    js_size(j, "n", sum.n_unknown);
+    js_size(j, "n_skipped", skipped);
+    js_size(j, "n_accepted", sum.n_unknown_accepted);
+    js_double(j, "false_accept", share(sum.n_unknown_accepted, sum.n_unknown));
+    js_double(j, "false_accept_at_95", sum.unknown_accepted_at_95);
+    js_double(j, "auroc", sum.unknown_auroc);
+    js_object_end(j);
+}
+
 void report_json(js *j, const tw_report *report)
 {
     tw_summary sum;
@@ -363,6 +420,7 @@ void report_json(js *j, const tw_report *report)
     js_double(j, "baseline_accuracy", sum.baseline_accuracy);
     js_size(j, "top_k", sum.top_k);
     js_double(j, "top_k_accuracy", sum.top_k_accuracy);
+    known_json(j, &sum);
     confusion_json(j, report, sum.classes);
     classes_json(j, report, sum.classes);
     seconds_json(j, &sum);

@@ -22,6 +22,9 @@ void report_text(const tw_report *report);
 /* The members that train and evaluate share: accuracy ... photos_per_second. */
 void report_json(js *j, const tw_report *report);
 
+/* The member "unknown", after tw_report_unknown(). */
+void report_unknown_json(js *j, const tw_report *report, size_t skipped);
+
 const char *report_precision_name(tw_precision precision);
 
 /* js_name_fn over one part of a report's files, over its classes, over a data set's classes. */

@@ -114,7 +114,7 @@ typedef struct tw_dataset_opts {
 TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
 
 /* Reads path: a folder with one sub-folder a class, a folder holding train/ [val/] [test/] of such,
- * or a CSV manifest (path,label[,split]; a header line; paths relative to the manifest). Order and
+ * or a CSV manifest (path,label[,split][,group]; a header line; paths relative to the manifest). Order and
  * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
  * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
  * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
@@ -130,6 +130,9 @@ TW_API const char *tw_dataset_path(const tw_dataset *dataset, size_t i);
 TW_API uint32_t tw_dataset_label(const tw_dataset *dataset, size_t i);
 /* The part that the folder or manifest puts picture i in. */
 TW_API tw_part tw_dataset_part(const tw_dataset *dataset, size_t i);
+/* The group of picture i as the manifest's column "group" has it: photos of one group (one animal,
+ * one scene) can be kept on one side of a split. NULL: there is no such column, or past the end. */
+TW_API const char *tw_dataset_group(const tw_dataset *dataset, size_t i);
 TW_API size_t tw_dataset_class_count(const tw_dataset *dataset);
 TW_API const char *tw_dataset_class_name(const tw_dataset *dataset,
                                          size_t k); /* NULL past the end */
@@ -360,6 +363,8 @@ typedef struct tw_train_opts {
     tw_head_opts head;    /* C of logistic-regression: 0 means TW_AUTO here; with the reference
                              recipe 1, and max_iter 100 */
     int refit_all;        /* after measuring, fit once more on training and test part together */
+    double reject;        /* share, in (0, 1), of photos like the training part's to accept; what is
+                             less familiar is unknown. 0 (default): every photo is of a class */
 } tw_train_opts;
 TW_API void tw_train_opts_init(tw_train_opts *opts);
 
@@ -391,6 +396,16 @@ TW_API tw_status tw_model_extractor(tw_ctx *ctx, const tw_model *model, tw_extra
  * prob_count must be n * k (TW_ERR_ARG). */
 TW_API tw_status tw_model_predict(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
                                   float *prob, size_t prob_count);
+/* 1: the model was trained with tw_train_opts.reject, and can tell photos of none of its classes.
+ */
+TW_API int tw_model_rejects(const tw_model *model);
+/* How alike photos are to those the model was trained on, whatever their class: x [n, d] ->
+ * familiarity [n], at most 1 (the mean cosine between a photo's features and the nearest of the
+ * training part), and known [n] (may be NULL): 0 where it lies below the model's threshold, else 1.
+ * Both are the caller's. TW_ERR_ARG: the model does not reject. TW_ERR_DATA: a feature is not
+ * finite. */
+TW_API tw_status tw_model_familiarity(tw_ctx *ctx, const tw_model *model, const float *x, size_t n,
+                                      double *familiarity, unsigned char *known);
 /* Measures model on every picture of dataset, whatever part it is in. out does not borrow from
  * either. TW_ERR_DATA: a class of dataset is none of the model's, or no picture could be read. */
 TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
@@ -425,10 +440,27 @@ typedef struct tw_summary {
     double photos_per_second;                            /* of the feature phase, wall */
     const char *isa; /* instruction set the engine ran on, in its own words ("avx512_core_amx");
                         borrowed from the report; NULL when not known */
+    /* Of a model that rejects; else all zero. */
+    double reject;          /* tw_train_opts.reject */
+    double reject_expected; /* share the threshold stands for; less than reject where the training
+                               part was too small */
+    double threshold;       /* a familiarity below it: unknown */
+    size_t n_accepted;      /* of n_test */
+    size_t n_accepted_correct;
+    /* After tw_report_unknown(); else all zero. */
+    size_t n_unknown;          /* photos of no class */
+    size_t n_unknown_accepted; /* at the model's threshold */
+    double unknown_auroc;      /* chance that a photo of a class is more familiar than one of none */
+    double unknown_accepted_at_95; /* share of them accepted where 95 % of the test photos are */
 } tw_summary;
 
 TW_API void tw_report_free(tw_report *report);
 TW_API void tw_report_summary(const tw_report *report, tw_summary *out);
+/* Adds to report how well photos of no class are told from those it was made of: familiarity [n],
+ * as tw_model_familiarity() of the same model gives it; takes the place of what was added before.
+ * TW_ERR_ARG: n is 0, one is not finite, or the model does not reject. */
+TW_API tw_status tw_report_unknown(tw_ctx *ctx, tw_report *report, const double *familiarity,
+                                   size_t n);
 /* How many pictures of class truth were taken for class predicted; 0 past the end. */
 TW_API size_t tw_report_confusion(const tw_report *report, size_t truth, size_t predicted);
 /* The scores of class k; all zero past the end. */

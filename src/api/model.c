@@ -78,6 +78,9 @@ tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model)
     if (st != TW_OK) return st;
     st = twi_classifier_load(ctx, name, &model->tensors, twi_json_get(document, "head"),
                              &model->classifier);
+    if (st == TW_OK)
+        st = twi_reject_load(ctx, name, &model->tensors, twi_json_get(document, "reject"),
+                             model->classifier.d, &model->reject);
     if (st == TW_OK && model->classifier.k != model->classes.n)
         st = twi_fail(ctx, TW_ERR_FORMAT, "%s: the head knows %zu classes, the list %zu", name,
                       model->classifier.k, model->classes.n);
@@ -140,6 +143,7 @@ void tw_model_free(tw_model *model)
 {
     if (!model) return;
     twi_classifier_free(&model->classifier);
+    twi_reject_free(&model->reject);
     twi_names_free(&model->classes);
     twi_tensors_free(&model->tensors);
     twi_json_free(model->document);
@@ -290,6 +294,7 @@ tw_status twi_model_measure(tw_ctx *ctx, const tw_model *model, const float *x,
     if (st == TW_OK) st = twi_alloc(ctx, n, &answers.label);
     if (st == TW_OK) st = twi_classifier_answer(ctx, c, x, n, &answers);
     if (st == TW_OK) st = twi_report_measure(ctx, report, truth, answers.label, answers.score, n);
+    if (st == TW_OK) st = twi_model_measure_known(ctx, model, x, truth, answers.label, n, report);
     report->summary.head = c->head->type->name;
     report->summary.calibration = twi_calibration_name(c->calibration.method);
     report->summary.converged = c->head->converged;

@@ -5,6 +5,7 @@
 #include "api/extract.h"
 #include "api/report.h"
 #include "learn/classifier.h"
+#include "learn/reject.h"
 
 #define TWI_MODEL_BACKBONE_PREFIX "backbone."
 
@@ -17,6 +18,7 @@ struct tw_model {
     tw_backbone *backbone;
     twi_extractor_opts extract; /* recipe, output and precision it was trained with */
     twi_classifier classifier;
+    twi_reject reject; /* n 0: every photo is of a class */
     twi_names classes;
 };
 
@@ -26,6 +28,17 @@ tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model);
 /* Answers rows x [n, d] and puts what truth [n] makes of them into report. */
 tw_status twi_model_measure(tw_ctx *ctx, const tw_model *model, const float *x,
                             const uint32_t *truth, size_t n, tw_report *report);
+
+/* Sets the threshold below which photos are unknown, and warns of classes that it cuts into. name
+ * as for twi_report_new(). */
+tw_status twi_model_fit_reject(tw_ctx *ctx, const twi_samples *samples, double accept,
+                               const char *(*name)(const void *user, size_t k), const void *user,
+                               twi_reject *out);
+/* Puts into report how many rows of x [n, d] the model accepts, and how many of these predicted [n]
+ * has right; keeps their familiarity for tw_report_unknown(). Nothing without a threshold. */
+tw_status twi_model_measure_known(tw_ctx *ctx, const tw_model *model, const float *x,
+                                  const uint32_t *truth, const uint32_t *predicted, size_t n,
+                                  tw_report *report);
 
 /* A U8 tensor of texts, each ended by a NUL; and back. */
 tw_status twi_names_save(tw_ctx *ctx, const twi_names *names, const char *tensor_name,

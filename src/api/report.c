@@ -96,6 +96,11 @@ twi_json *twi_report_to_json(const tw_report *report)
         ok &= twi_json_append(confusion, row);
     }
     ok &= twi_json_set(json, "confusion", confusion);
+    if (s->reject > 0.0) {
+        ok &= twi_json_set(json, "n_accepted", twi_json_integer((int64_t)s->n_accepted));
+        ok &= twi_json_set(json, "n_accepted_correct",
+                           twi_json_integer((int64_t)s->n_accepted_correct));
+    }
     if (ok) return json;
     twi_json_free(json);
     return NULL;
@@ -112,6 +117,7 @@ void tw_report_free(tw_report *report)
     twi_names_free(&report->skipped_paths);
     twi_names_free(&report->skipped_reasons);
     twi_free(report->confusion);
+    twi_free(report->familiarity);
     twi_free(report);
 }
 

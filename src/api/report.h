@@ -18,7 +18,8 @@ void twi_names_free(twi_names *names);
 struct tw_report {
     tw_summary summary;
     twi_names classes, train_files, test_files, skipped_paths, skipped_reasons;
-    size_t *confusion; /* [k, k], row truth */
+    size_t *confusion;   /* [k, k], row truth */
+    double *familiarity; /* [n_test], ascending; NULL: the model does not reject */
 };
 
 /* An empty report for the k class names given by name(user, k). */

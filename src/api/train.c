@@ -39,6 +39,12 @@ static tw_status read_options(training *t, const tw_train_opts *given)
     const bool reference = opts->extract.reference_recipe != 0;
     if (!opts->backbone) opts->backbone = reference ? "vgg16" : "sapling";
     t->stratify = opts->stratify == TW_DEFAULT ? !reference : opts->stratify == TW_YES;
+    if (opts->reject != 0.0 && !(opts->reject > 0.0 && opts->reject < 1.0))
+        return twi_fail(t->ctx, TW_ERR_ARG,
+                        "reject is %s; it must lie between 0 and 1, or be 0 for none",
+                        opts->reject < 0.0    ? "negative"
+                        : opts->reject >= 1.0 ? "1 or more"
+                                              : "not a number");
     if ((st = twi_head_resolve(t->ctx, &opts->head, &t->head)) != TW_OK) return st;
     if (strcmp(t->head.kind, twi_head_logreg.name) == 0) {
         if (opts->head.C == 0.0 && !reference) t->head.C = TW_AUTO;
@@ -214,6 +220,11 @@ static tw_status choose(training *t)
     return st;
 }
 
+static const char *class_name(const void *user, size_t k)
+{
+    return tw_dataset_class_name(user, k);
+}
+
 static tw_status fit(training *t, size_t n)
 {
     const twi_samples samples = rows_of(t, n);
@@ -231,7 +242,10 @@ static tw_status fit(training *t, size_t n)
     if (st != TW_OK) return st;
     twi_classifier_free(&t->model->classifier);
     t->model->classifier = classifier;
-    return TW_OK;
+    if (t->opts.reject == 0.0) return TW_OK;
+    twi_reject_free(&t->model->reject);
+    return twi_model_fit_reject(t->ctx, &samples, t->opts.reject, class_name, t->dataset,
+                                &t->model->reject);
 }
 
 static tw_status fit_and_measure(training *t)
@@ -301,7 +315,8 @@ static twi_json *training_json(const training *t)
     return NULL;
 }
 
-static tw_status write_document(training *t, twi_json *head_json)
+/* head_json and reject_json (NULL: none) are taken over, also on failure. */
+static tw_status write_document(training *t, twi_json *head_json, twi_json *reject_json)
 {
     char hex[65], digest[80] = "sha256:";
     twi_harvest_digest(&t->harvest, t->dataset, hex);
@@ -314,6 +329,7 @@ static tw_status write_document(training *t, twi_json *head_json)
     ok &= twi_json_set(json, "precision", twi_json_text(twi_precision_name(t->extract.precision)));
     ok &= twi_json_set(json, "isa", twi_json_text(twi_engine_isa()));
     ok &= twi_json_set(json, "head", head_json);
+    if (reject_json) ok &= twi_json_set(json, "reject", reject_json);
     ok &= twi_json_set(json, "training", training_json(t));
     ok &= twi_json_set(json, "split", split_json(t));
     ok &= twi_json_set(json, "data_digest", twi_json_text(digest));
@@ -343,7 +359,7 @@ static tw_status embed_backbone(training *t)
 static tw_status build_model(training *t)
 {
     tw_model *model = t->model;
-    twi_json *head_json = NULL;
+    twi_json *head_json = NULL, *reject_json = NULL;
     model->extract = t->extract;
     tw_status st = embed_backbone(t);
     if (st != TW_OK) return st;
@@ -359,17 +375,18 @@ static tw_status build_model(training *t)
     if (st != TW_OK) return st;
     st = twi_classifier_save(t->ctx, &model->classifier, &model->tensors, &head_json);
     if (st != TW_OK) return st;
-    if ((st = write_document(t, head_json)) != TW_OK) return st;
+    if (model->reject.n > 0)
+        st = twi_reject_save(t->ctx, &model->reject, &model->tensors, &reject_json);
+    if (st != TW_OK) {
+        twi_json_free(head_json);
+        return st;
+    }
+    if ((st = write_document(t, head_json, reject_json)) != TW_OK) return st;
     model->backbone = t->backbone, t->backbone = NULL; /* handed over */
     return TW_OK;
 }
 
 /* ---- the line ------------------------------------------------------------------------------ */
-
-static const char *class_name(const void *user, size_t k)
-{
-    return tw_dataset_class_name(user, k);
-}
 
 static void training_free(training *t)
 {

@@ -91,6 +91,7 @@ void tw_dataset_free(tw_dataset *dataset)
     twi_free(dataset->skips);
     twi_free(dataset->names);
     twi_free(dataset->labels);
+    twi_free(dataset->groups);
     twi_arena_free(&dataset->text);
     twi_free(dataset);
 }
@@ -173,4 +174,15 @@ tw_status twi_dataset_check_stratified(tw_ctx *ctx, const tw_dataset *dataset)
                           dataset->names[k]);
     twi_free(counts);
     return st;
+}
+
+const uint32_t *twi_dataset_groups(const tw_dataset *dataset, size_t *n_groups)
+{
+    *n_groups = dataset->n_groups;
+    return dataset->groups;
+}
+
+const char *tw_dataset_group(const tw_dataset *dataset, size_t i)
+{
+    return i < dataset->n_photos ? dataset->photos[i].group : NULL;
 }

@@ -7,6 +7,9 @@
 
 /* Labels of all pictures [tw_dataset_count()], borrowed. */
 const uint32_t *twi_dataset_labels(const tw_dataset *dataset);
+/* The group of each picture [tw_dataset_count()], borrowed, and how many there are; NULL: the data
+ * set names none. */
+const uint32_t *twi_dataset_groups(const tw_dataset *dataset, size_t *n_groups);
 /* The path of picture i relative to the folder or manifest that was opened, borrowed: what a model
  * file remembers (never an absolute path). */
 const char *twi_dataset_relative_path(const tw_dataset *dataset, size_t i);

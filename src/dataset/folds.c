@@ -1,4 +1,5 @@
-/* folds.c - KFold and StratifiedKFold. Source: scikit-learn 1.2.1, model_selection/_split.py. */
+/* folds.c - KFold and StratifiedKFold, once and repeated. Source: scikit-learn 1.2.1,
+ * model_selection/_split.py. */
 #include "dataset/split.h"
 
 #include "base/rng.h"
@@ -101,15 +102,31 @@ done:
     return st;
 }
 
-tw_status twi_folds(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes, size_t folds,
-                    bool shuffle, uint32_t seed, uint32_t *fold_of)
+static tw_status folds_drawn(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes,
+                             size_t folds, twi_rng *draw, uint32_t *fold_of)
 {
     if (folds < 2) return twi_fail(ctx, TW_ERR_ARG, "%zu folds, at least 2 are needed", folds);
     if (folds > n || n > UINT32_MAX)
         return twi_fail(ctx, TW_ERR_DATA, "%zu photos cannot be put into %zu folds", n, folds);
-    twi_rng rng;
-    if (shuffle) twi_rng_seed(&rng, seed);
-    twi_rng *draw = shuffle ? &rng : NULL;
     if (!labels) return folds_plain(ctx, n, folds, draw, fold_of);
     return folds_stratified(ctx, n, labels, classes, folds, draw, fold_of);
+}
+
+tw_status twi_folds(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes, size_t folds,
+                    bool shuffle, uint32_t seed, uint32_t *fold_of)
+{
+    twi_rng rng;
+    if (shuffle) twi_rng_seed(&rng, seed);
+    return folds_drawn(ctx, n, labels, classes, folds, shuffle ? &rng : NULL, fold_of);
+}
+
+tw_status twi_folds_repeated(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes,
+                             size_t folds, size_t repeats, uint32_t seed, uint32_t *fold_of)
+{
+    twi_rng rng;
+    tw_status st = TW_OK;
+    twi_rng_seed(&rng, seed);
+    for (size_t r = 0; r < repeats && st == TW_OK; r++)
+        st = folds_drawn(ctx, n, labels, classes, folds, &rng, fold_of + r * n);
+    return st;
 }

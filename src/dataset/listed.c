@@ -59,6 +59,12 @@ static tw_status row_take(tw_ctx *ctx, tw_dataset *set, const twi_text *folder, 
     twi_photo photo = {.part = (unsigned)row->part & 3u, .label = label};
     tw_status st = path_make(ctx, set, folder, row->path, &photo);
     if (st != TW_OK) return st;
+    if (row->group) {
+        char *group;
+        st = twi_arena_text(ctx, &set->text, row->group, strlen(row->group), &group);
+        if (st != TW_OK) return st;
+        photo.group = group;
+    }
     if (!row->repeated) return twi_store_photo(ctx, set, photo);
     char *reason;
     st = twi_arena_text(ctx, &set->text, row->repeated, strlen(row->repeated), &reason);

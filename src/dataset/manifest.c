@@ -10,7 +10,7 @@
 
 /* ---- records to rows ----------------------------------------------------------------------- */
 
-enum { PATH, LABEL, SPLIT, COLUMNS };
+enum { PATH, LABEL, SPLIT, GROUP, COLUMNS };
 
 typedef struct columns {
     size_t at[COLUMNS]; /* SIZE_MAX: not there */
@@ -22,18 +22,19 @@ static tw_status no_column(tw_ctx *ctx, const twi_csv *csv, const char *column, 
 {
     twi_text found = {0};
     twi_names_list(&found, (const char *const *)fields, n);
-    const tw_status st = twi_fail(
-        ctx, TW_ERR_DATA,
-        "%s: line %zu: a manifest begins with the line path,label or path,label,split; no column "
-        "%s in: %s",
-        csv->name, csv->line, column, found.text ? found.text : "an empty file");
+    const tw_status st =
+        twi_fail(ctx, TW_ERR_DATA,
+                 "%s: line %zu: a manifest begins with the line path,label, perhaps with split and "
+                 "group; no column "
+                 "%s in: %s",
+                 csv->name, csv->line, column, found.text ? found.text : "an empty file");
     twi_text_free(&found);
     return st;
 }
 
 static tw_status header_read(tw_ctx *ctx, twi_csv *csv, char **fields, columns *out)
 {
-    static const char *const names[COLUMNS] = {"path", "label", "split"};
+    static const char *const names[COLUMNS] = {"path", "label", "split", "group"};
     size_t n;
     const tw_status st = twi_csv_next(ctx, csv, fields, &n);
     if (st != TW_OK) return st;
@@ -47,7 +48,7 @@ static tw_status header_read(tw_ctx *ctx, twi_csv *csv, char **fields, columns *
                                 csv->line, names[c]);
             out->at[c] = i;
         }
-        if (c != SPLIT && out->at[c] == SIZE_MAX) return no_column(ctx, csv, names[c], fields, n);
+        if (c < SPLIT && out->at[c] == SIZE_MAX) return no_column(ctx, csv, names[c], fields, n);
     }
     return TW_OK;
 }
@@ -75,6 +76,11 @@ static tw_status row_add(tw_ctx *ctx, const twi_csv *csv, const columns *c, char
         return twi_fail(ctx, TW_ERR_DATA, "%s: line %zu: no %s", csv->name, csv->line,
                         row.path[0] ? "label" : "path");
     tw_status st = TW_OK;
+    if (c->at[GROUP] != SIZE_MAX) {
+        row.group = fields[c->at[GROUP]];
+        if (!row.group[0])
+            return twi_fail(ctx, TW_ERR_DATA, "%s: line %zu: no group", csv->name, csv->line);
+    }
     if (c->at[SPLIT] != SIZE_MAX) st = part_read(ctx, csv, fields[c->at[SPLIT]], &row.part);
     if (st == TW_OK) st = twi_grow(ctx, &rows->items, &rows->capacity, rows->n + 1);
     if (st == TW_OK) rows->items[rows->n++] = row;

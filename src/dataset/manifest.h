@@ -1,4 +1,5 @@
-/* manifest.h - the rows of a CSV manifest (path,label[,split]), before any file is looked for. */
+/* manifest.h - the rows of a CSV manifest (path,label[,split][,group]), before any file is looked
+ * for. */
 #ifndef TWI_DATASET_MANIFEST_H
 #define TWI_DATASET_MANIFEST_H
 
@@ -6,6 +7,7 @@
 
 typedef struct twi_row {
     const char *path, *label; /* in the manifest's bytes */
+    const char *group;        /* likewise; NULL without such a column */
     size_t line;
     uint32_t class_id;    /* place of label among the classes */
     tw_part part;         /* TW_PART_NONE without a split column */

@@ -20,4 +20,22 @@ tw_status twi_split(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classe
 tw_status twi_folds(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes, size_t folds,
                     bool shuffle, uint32_t seed, uint32_t *fold_of);
 
+/* The same `repeats` times over, fold_of [repeats, n], with one generator that is seeded once:
+ * RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed), or RepeatedKFold
+ * where labels is NULL. */
+tw_status twi_folds_repeated(tw_ctx *ctx, size_t n, const uint32_t *labels, size_t classes,
+                             size_t folds, size_t repeats, uint32_t seed, uint32_t *fold_of);
+
+/* GroupKFold(folds): groups [n] in [0, n_groups), each numbered as it stands among the sorted names
+ * and with at least one sample; all samples of a group are in one fold, and folds are about equally
+ * large. */
+tw_status twi_folds_grouped(tw_ctx *ctx, size_t n, const uint32_t *groups, size_t n_groups,
+                            size_t folds, uint32_t *fold_of);
+
+/* GroupShuffleSplit(1, test_size=test_size, random_state=seed): train and test have room for n
+ * each; both come in the order of the samples. */
+tw_status twi_split_grouped(tw_ctx *ctx, size_t n, const uint32_t *groups, size_t n_groups,
+                            double test_size, uint32_t seed, size_t *train, size_t *n_train,
+                            size_t *test, size_t *n_test);
+
 #endif

@@ -100,6 +100,30 @@ static tw_status classes_check(tw_ctx *ctx, const tw_dataset *set, const char *p
     return st;
 }
 
+static int group_order(const void *a, const void *b)
+{
+    return strcmp((*(const twi_photo *const *)a)->group, (*(const twi_photo *const *)b)->group);
+}
+
+/* Numbers the groups by their names in byte order, as numpy.unique() does. */
+static tw_status groups_number(tw_ctx *ctx, tw_dataset *set)
+{
+    const twi_photo **sorted;
+    if (set->n_photos == 0 || !set->photos[0].group) return TW_OK;
+    tw_status st = twi_alloc(ctx, set->n_photos, &sorted);
+    if (st != TW_OK) return st;
+    if ((st = twi_alloc(ctx, set->n_photos, &set->groups)) != TW_OK) goto done;
+    for (size_t i = 0; i < set->n_photos; i++) sorted[i] = &set->photos[i];
+    qsort(sorted, set->n_photos, sizeof *sorted, group_order);
+    for (size_t i = 0; i < set->n_photos; i++) {
+        if (i == 0 || strcmp(sorted[i]->group, sorted[i - 1]->group) != 0) set->n_groups++;
+        set->groups[sorted[i] - set->photos] = (uint32_t)(set->n_groups - 1);
+    }
+done:
+    twi_free(sorted);
+    return st;
+}
+
 tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path, bool to_measure)
 {
     for (size_t i = 0; i < set->n_photos && !set->has_parts; i++)
@@ -108,7 +132,7 @@ tw_status twi_store_finish(tw_ctx *ctx, tw_dataset *set, const char *path, bool 
     if (st != TW_OK) return st;
     if ((st = twi_alloc(ctx, set->n_photos, &set->labels)) != TW_OK) return st;
     for (size_t i = 0; i < set->n_photos; i++) set->labels[i] = set->photos[i].label;
-    return TW_OK;
+    return groups_number(ctx, set);
 }
 
 /* ---- class names --------------------------------------------------------------------------- */

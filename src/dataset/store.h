@@ -9,8 +9,9 @@
 
 #define TWI_PATH_BYTES_MAX (1u << 20) /* longer than any file system takes */
 
-typedef struct twi_photo { /* 16 bytes: there may be millions */
+typedef struct twi_photo { /* 24 bytes: there may be millions */
     const char *path;
+    const char *group;      /* NULL: the manifest names none */
     uint32_t relative : 29; /* where in path the part after the opened folder begins */
     uint32_t part : 2;      /* tw_part */
     uint32_t regular : 1;   /* the folder listing said: a regular file */
@@ -30,6 +31,8 @@ struct tw_dataset {
     const char **names; /* [n_classes] in byte order */
     size_t n_classes, names_capacity;
     uint32_t *labels; /* [n_photos], made by twi_store_finish() */
+    uint32_t *groups; /* [n_photos] likewise, by sorted names; NULL: there are none */
+    size_t n_groups;
     bool has_parts;
 };
 

@@ -106,5 +106,9 @@ size_t twi_top_k_correct(const double *score, const uint32_t *truth, size_t n, s
 /* Wilson score interval, 95 % (z = 1.959963984540054). n 0: [0, 1]. Source: Wilson (1927), eq. 2.
  */
 void twi_wilson(size_t correct, size_t n, double interval[2]);
+/* Area under the ROC curve of known [n] against unknown [m], both ascending and of at least one. */
+double twi_auroc(const double *known, size_t n, const double *unknown, size_t m);
+/* How many of sorted [n], ascending, are at least `least`. */
+size_t twi_count_from(const double *sorted, size_t n, double least);
 
 #endif

@@ -69,3 +69,23 @@ void twi_wilson(size_t correct, size_t n, double interval[2])
     if (correct > 0) interval[0] = scale * (middle - spread);
     if (correct < n) interval[1] = scale * (middle + spread);
 }
+
+/* P(known > unknown) + P(equal) / 2: Mann and Whitney's U over its most (Hanley & McNeil 1982). */
+double twi_auroc(const double *known, size_t n, const double *unknown, size_t m)
+{
+    size_t below = 0, upto = 0; /* of unknown: less than this one, and not more */
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        while (below < m && unknown[below] < known[i]) below++;
+        while (upto < m && unknown[upto] <= known[i]) upto++;
+        sum += ((double)below + (double)upto) / 2.0;
+    }
+    return sum / ((double)n * (double)m);
+}
+
+size_t twi_count_from(const double *sorted, size_t n, double least)
+{
+    size_t below = 0;
+    while (below < n && sorted[below] < least) below++;
+    return n - below;
+}

@@ -1,5 +1,5 @@
 /* pca.h - principal components, as scikit-learn 1.2.1's PCA(n_components, svd_solver='full') has
- * them: centred, by descending variance, not whitened; each axis turned (svd_flip) so that the
+ * them: centred, by descending variance, not whitened; each axis turned (svd_flip by u) so that the
  * sample farthest along it lies on the positive side. */
 #ifndef TWI_LEARN_PCA_H
 #define TWI_LEARN_PCA_H

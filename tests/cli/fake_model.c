@@ -313,6 +313,8 @@ const char *tw_report_skipped_reason(const tw_report *r, size_t i)
     return names_get(&r->reasons, i);
 }
 
+#define THRESHOLD 0.5 /* of familiarity, in every model that rejects */
+
 /* Wilson's interval, 95 %, and the rest of the sums from the confusion matrix. */
 static void report_finish(tw_report *r)
 {
@@ -333,6 +335,19 @@ static void report_finish(tw_report *r)
     s->baseline_accuracy = (double)commonest / n;
     s->top_k_accuracy = 1;
     s->n_skipped = r->skipped.n;
+}
+
+/* Known are the familiar; area and share are constants. */
+tw_status tw_report_unknown(tw_ctx *ctx, tw_report *r, const double *familiarity, size_t n)
+{
+    const tw_status status = planned(ctx, "tw_report_unknown");
+    if (status != TW_OK) return status;
+    if (!(r->sum.reject > 0)) return fail(ctx, TW_ERR_ARG, "the model does not reject");
+    r->sum.n_unknown = n;
+    for (size_t i = 0; i < n; i++) r->sum.n_unknown_accepted += familiarity[i] >= THRESHOLD;
+    r->sum.unknown_auroc = 0.875;
+    r->sum.unknown_accepted_at_95 = 0.25;
+    return TW_OK;
 }
 
 /* ---- models -------------------------------------------------------------------------------- */
@@ -359,17 +374,19 @@ void tw_train_opts_init(tw_train_opts *opts)
 static void remember_options(const tw_ctx *ctx, const tw_train_opts *o, char *out, size_t size)
 {
     const tw_extract_opts *const e = &o->extract;
+    char reject[64] = "";
+    if (o->reject > 0) snprintf(reject, sizeof reject, ",\"reject\":%.9g", o->reject);
     snprintf(
         out, size,
         "{\"threads\":%zu,\"precision\":%d,\"pooling\":%d,\"batch\":%zu,\"reference\":%d,"
         "\"strict\":%d,\"fast\":%d,"
         "\"geometry\":\"%s\",\"resize\":\"%s\",\"input_size\":%zu,\"max_pixels\":%zu,\"test_size\":"
         "%.9g,\"seed\":%u,"
-        "\"stratify\":%d,\"C\":%.9g,\"balanced\":%d,\"max_iter\":%zu,\"tol\":%.9g,\"refit\":%d}",
+        "\"stratify\":%d,\"C\":%.9g,\"balanced\":%d,\"max_iter\":%zu,\"tol\":%.9g,\"refit\":%d%s}",
         ctx->threads, (int)e->precision, (int)e->pooling, e->batch, e->reference_recipe, e->strict,
         e->fast_decode, e->geometry ? e->geometry : "", e->resize ? e->resize : "", e->input_size,
         e->max_pixels, o->test_size, (unsigned)o->seed, (int)o->stratify, o->head.C,
-        o->head.balanced, o->head.max_iter, o->head.tol, o->refit_all);
+        o->head.balanced, o->head.max_iter, o->head.tol, o->refit_all, reject);
 }
 
 static size_t predict_one(const tw_model *m, const float *x, float *prob)
@@ -384,6 +401,37 @@ static size_t predict_one(const tw_model *m, const float *x, float *prob)
         if (prob[k] > prob[best]) best = k;
     }
     return best;
+}
+
+/* The accept share of a model that rejects; 0: it does not. */
+static double reject_of(const tw_model *m)
+{
+    const char *const at = strstr(m->options, "\"reject\":");
+    return at ? strtod(at + 9, NULL) : 0;
+}
+
+/* Its probability; little where the class is none of the model's. */
+static double familiarity_of(const tw_model *m, const float *x)
+{
+    for (size_t k = 0; k < m->classes.n; k++)
+        if (hash_name(m->classes.items[k]) == x[0]) return (double)x[1];
+    return 0.125;
+}
+
+int tw_model_rejects(const tw_model *m)
+{
+    return reject_of(m) > 0;
+}
+
+tw_status tw_model_familiarity(tw_ctx *ctx, const tw_model *m, const float *x, size_t n,
+                               double *familiarity, unsigned char *known)
+{
+    const tw_status status = planned(ctx, "tw_model_familiarity");
+    if (status != TW_OK) return status;
+    if (!tw_model_rejects(m)) return fail(ctx, TW_ERR_ARG, "the model does not reject");
+    for (size_t i = 0; i < n; i++) familiarity[i] = familiarity_of(m, x + 2 * i);
+    for (size_t i = 0; known && i < n; i++) known[i] = familiarity[i] >= THRESHOLD;
+    return TW_OK;
 }
 
 typedef struct measuring {
@@ -412,7 +460,11 @@ static tw_status measure_one(const measuring *m, size_t i)
     } else {
         r->sum.n_test++;
         names_add(&r->test_files, path);
-        r->confusion[m->dataset->labels[i] * r->sum.classes + predict_one(m->model, x, prob)]++;
+        const size_t best = predict_one(m->model, x, prob);
+        const bool known = tw_model_rejects(m->model) && familiarity_of(m->model, x) >= THRESHOLD;
+        r->confusion[m->dataset->labels[i] * r->sum.classes + best]++;
+        r->sum.n_accepted += known;
+        r->sum.n_accepted_correct += known && best == m->dataset->labels[i];
     }
     return progress(m->ctx, "features", i + 1, n, r->skipped.n);
 }
@@ -422,6 +474,10 @@ static tw_status measure(tw_ctx *ctx, const tw_model *model, const tw_dataset *d
 {
     tw_status status = TW_OK;
     const measuring m = {ctx, model, d, n_test, report_new(&model->classes)};
+    if (tw_model_rejects(model)) {
+        m.report->sum.reject = m.report->sum.reject_expected = reject_of(model);
+        m.report->sum.threshold = THRESHOLD;
+    }
     for (size_t i = 0; i < d->paths.n && status == TW_OK; i++) status = measure_one(&m, i);
     if (status == TW_OK && m.report->sum.n_test == 0)
         status = fail(ctx, TW_ERR_DATA, "no picture could be read");

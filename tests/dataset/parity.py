@@ -15,7 +15,8 @@ import warnings
 
 import numpy as np
 from sklearn.datasets import load_files
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import (GroupKFold, GroupShuffleSplit, KFold, RepeatedKFold, RepeatedStratifiedKFold,
+                                     StratifiedKFold, train_test_split)
 
 
 class Tool:
@@ -125,6 +126,44 @@ def folders_differ(tool, rng):
     return wrong
 
 
+def grouped_differ(tool, rng, cases):
+    """Repeated and grouped folds, and splits that keep groups apart."""
+    wrong = 0
+    for i in range(cases):
+        n, folds, seed = int(rng.integers(12, (60, 600)[i % 2])), int(rng.integers(2, 6)), int(rng.integers(2**32))
+        y = rng.integers(0, 2, n) if i % 3 else None
+        kind = RepeatedKFold if y is None else RepeatedStratifiedKFold
+        out = np.zeros((3, n), int)
+        try:
+            for f, (_, test) in enumerate(kind(n_splits=folds, n_repeats=3, random_state=seed).split(np.zeros(n), y)):
+                out[f // folds, test] = f % folds
+        except ValueError:
+            out = None
+        answer = tool.ask("again", folds, 3, seed, n, *([] if y is None else y))
+        wrong += not same(None if out is None else out.ravel(),
+                          None if answer.startswith("error") else np.array(answer.split(), int))
+        groups = rng.integers(0, int(rng.integers(folds, 3 * n)), n) // int(rng.integers(1, 4))
+        groups = np.unique(groups, return_inverse=True)[1]
+        out = np.zeros(n, int)
+        try:
+            for f, (_, test) in enumerate(GroupKFold(folds).split(np.zeros(n), None, groups)):
+                out[test] = f
+        except ValueError:
+            out = None
+        answer = tool.ask("group", folds, n, *groups)
+        wrong += not same(out, None if answer.startswith("error") else np.array(answer.split(), int))
+        size = float(np.round(rng.uniform(0.05, 0.6), 2))
+        try:
+            split = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(np.zeros(n), None, groups))
+        except ValueError:
+            split = None
+        answer = tool.ask("apart", repr(size), seed, n, *groups)
+        wrong += not same(split, None if answer.startswith("error") else
+                          [np.array(part.split(), int) for part in answer.split("|")])
+    print(f"{3 * cases} cases of repeated and grouped folds and splits, {wrong} different")
+    return wrong
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("tool")
@@ -157,7 +196,7 @@ def main():
                       " * folds, shuffle, sum (0: refused) */\n" + "\n".join(rows) + "\n")
     orders = folders_differ(tool, rng) + sum(files_differ(tool, path) for path in args.photos)
     print(f"{40 + len(args.photos)} folders, {orders} in another order than load_files'")
-    wrong += orders
+    wrong += orders + grouped_differ(tool, rng, args.cases // 4)
     print(f"{2 * args.cases} cases, {refused} of them refused by both, {wrong} different")
     return wrong > 0
 

@@ -1,7 +1,9 @@
 /* split_tool.c - answers parity.py: one request a line on stdin, one line of indices or fold
  * numbers out. sizes n test_size                        -> n_train n_test split seed n_train n_test
  * n labels...    -> train indices | test indices; no labels: plain folds folds shuffle seed n
- * labels...     -> fold of each sample A refusal answers "error ". */
+ * labels...     -> fold of each sample; again folds repeats seed n labels... -> the same, repeated;
+ * group folds n groups... and apart test_size seed n groups... likewise, by groups. A refusal
+ * answers "error ". */
 #include "dataset/split.h"
 
 #include <stdio.h>
@@ -85,6 +87,49 @@ static void answer_folds(tw_ctx *ctx, request *r)
     for (size_t i = 0; i < r->n; i++) printf("%u ", (unsigned)fold_of[i]);
 }
 
+static void answer_again(tw_ctx *ctx, request *r)
+{
+    static uint32_t fold_of[4 * SAMPLES_MAX];
+    const size_t folds = number(r), repeats = number(r);
+    const uint32_t seed = (uint32_t)number(r);
+    labels_read(r);
+    if (repeats > 4 || twi_folds_repeated(ctx, r->n, labels_of(r), r->classes, folds, repeats, seed,
+                                          fold_of) != TW_OK) {
+        printf("error %s", tw_last_error(ctx));
+        return;
+    }
+    for (size_t i = 0; i < repeats * r->n; i++) printf("%u ", (unsigned)fold_of[i]);
+}
+
+static void answer_group(tw_ctx *ctx, request *r)
+{
+    static uint32_t fold_of[SAMPLES_MAX];
+    const size_t folds = number(r);
+    labels_read(r);
+    if (twi_folds_grouped(ctx, r->n, r->labels, r->classes, folds, fold_of) != TW_OK) {
+        printf("error %s", tw_last_error(ctx));
+        return;
+    }
+    for (size_t i = 0; i < r->n; i++) printf("%u ", (unsigned)fold_of[i]);
+}
+
+static void answer_apart(tw_ctx *ctx, request *r)
+{
+    static size_t train[SAMPLES_MAX], test[SAMPLES_MAX];
+    size_t n_train, n_test;
+    const double test_size = strtod(r->at, &r->at);
+    const uint32_t seed = (uint32_t)number(r);
+    labels_read(r);
+    if (twi_split_grouped(ctx, r->n, r->labels, r->classes, test_size, seed, train, &n_train, test,
+                          &n_test) != TW_OK) {
+        printf("error %s", tw_last_error(ctx));
+        return;
+    }
+    print(train, n_train);
+    printf("| ");
+    print(test, n_test);
+}
+
 static void answer_files(tw_ctx *ctx, char *path)
 {
     tw_dataset *set;
@@ -109,6 +154,9 @@ int main(void)
         if (strncmp(line, "sizes ", 6) == 0) answer_sizes(ctx, &r);
         if (strncmp(line, "split ", 6) == 0) answer_split(ctx, &r);
         if (strncmp(line, "folds ", 6) == 0) answer_folds(ctx, &r);
+        if (strncmp(line, "again ", 6) == 0) answer_again(ctx, &r);
+        if (strncmp(line, "group ", 6) == 0) answer_group(ctx, &r);
+        if (strncmp(line, "apart ", 6) == 0) answer_apart(ctx, &r);
         if (strncmp(line, "files ", 6) == 0) answer_files(ctx, line + 6);
         putchar('\n');
         fflush(stdout);
