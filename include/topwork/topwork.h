@@ -60,7 +60,8 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "list", "scan", "features", "choose C", "fit" or "import"; static */
+    const char *stage; /* "list", "scan", "features", "choose C", "covariance",
+                          "components", "fit" or "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
     size_t failed;     /* how many of done were skipped */

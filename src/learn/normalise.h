@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* out [n, d] = each row of x [n, d] divided by its Euclidean length; a row of zeros stays as it is.
- * out may be x. */
+/* out [n, d] = each row of x [n, d] divided by its Euclidean length; a row of zeros, or shorter
+ * than 10 FLT_EPSILON, stays as it is. out may be x. */
 void twi_normalise(const float *x, size_t n, size_t d, float *out);
 
 #endif
