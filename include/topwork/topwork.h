@@ -60,7 +60,7 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "list", "scan", "features", "choose C", "covariance",
+    const char *stage; /* "list", "scan", "features", "choose C", "compare", "covariance",
                           "components", "fit" or "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
@@ -411,6 +411,69 @@ TW_API tw_status tw_model_familiarity(tw_ctx *ctx, const tw_model *model, const 
  * either. TW_ERR_DATA: a class of dataset is none of the model's, or no picture could be read. */
 TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
                                    tw_report **out);
+
+/* ---- comparing ----------------------------------------------------------------------------- */
+
+typedef struct tw_compare_opts {
+    size_t size_bytes;
+    tw_extract_opts extract;       /* of all; the lists below replace their fields in turn */
+    const char *const *backbones;  /* [n_backbones]; none: "sapling" */
+    size_t n_backbones;
+    const char *const *geometries; /* [n_geometries] */
+    size_t n_geometries;
+    const char *const *resizes; /* [n_resizes] */
+    size_t n_resizes;
+    const tw_pooling *poolings; /* [n_poolings] */
+    size_t n_poolings;
+    const tw_head_opts *heads; /* [n_heads] settings; TW_AUTO as C or alpha stands for all values that
+                                  the kind is worth trying with. None: logistic-regression,
+                                  linear-svm, svm-rbf and knn so */
+    size_t n_heads;
+    size_t folds, repeats; /* of the cross-validation; 0: 5 and 1 */
+    double test_size;      /* these four as in tw_train_opts */
+    uint32_t seed;
+    tw_tristate stratify;
+    int groups;
+    double budget;  /* seconds after which the best so far is taken; 0: none */
+    int refit_all;  /* as in tw_train_opts */
+    double reject;  /* likewise */
+} tw_compare_opts;
+TW_API void tw_compare_opts_init(tw_compare_opts *opts);
+
+typedef struct tw_comparison tw_comparison; /* all settings that were tried, the best first */
+
+/* One setting. Texts are borrowed from the comparison. */
+typedef struct tw_compare_row {
+    const char *backbone, *geometry, *resize, *pooling;
+    tw_head_opts head;
+    size_t feature_count;
+    size_t folds;       /* in how many it was tried; a budget may have ended it early */
+    double mean;        /* accuracy over them */
+    double interval[2]; /* 95 %, by Student's t with the variance corrected for overlapping training
+                           parts (Nadeau & Bengio 2003); NaN with one fold */
+    double p_value;     /* that it is as good as the first row, over the folds they share: the same
+                           correction */
+    int tied;           /* p_value >= 0.05: the difference is within the noise */
+    int best_of_kind;   /* no other setting of this head over the same features is better */
+    double seconds_fit; /* on the whole training part; best_of_kind only, else 0 */
+    size_t model_bytes; /* of the file it would make; likewise */
+    double photos_per_second; /* of the network on this machine; 0: not known */
+} tw_compare_row;
+
+/* Tries every setting over every set of features by cross-validation on the training part, what
+ * stands before a head being fitted inside each fold; takes the best, fits it on the training part
+ * and measures it once on the test part, which nothing saw before. Features come from the cache of
+ * ctx and so do accuracies that an earlier or interrupted comparison found: with a cache it resumes.
+ * model and report (either may be NULL) are as of tw_model_train(), and the model remembers how it
+ * was chosen. Fails as that does. TW_ERR_DATA: folds that cannot be. */
+TW_API tw_status tw_compare(tw_ctx *ctx, const tw_dataset *dataset, const tw_compare_opts *opts,
+                            tw_comparison **out, tw_model **model, tw_report **report);
+TW_API void tw_comparison_free(tw_comparison *comparison);
+TW_API size_t tw_comparison_count(const tw_comparison *comparison);
+/* Row i, the best first; zeroes past the end. */
+TW_API void tw_comparison_row(const tw_comparison *comparison, size_t i, tw_compare_row *out);
+/* 1: the budget ended it before all was tried. */
+TW_API int tw_comparison_stopped(const tw_comparison *comparison);
 
 /* ---- reports ------------------------------------------------------------------------------- */
 

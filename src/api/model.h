@@ -22,6 +22,12 @@ struct tw_model {
     twi_names classes;
 };
 
+/* tw_model_train(), with what the document is to say of how the options were chosen (NULL:
+ * nothing).
+ */
+tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
+                          const twi_json *selection, tw_model **out, tw_report **report);
+
 /* Reads everything but bundle, document and tensors out of these; name is for messages. */
 tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model);
 

@@ -78,3 +78,68 @@ void twi_parts_free(twi_parts *parts)
     twi_free(parts->order);
     *parts = (twi_parts){0};
 }
+
+/* ---- folds --------------------------------------------------------------------------------- */
+
+/* The groups of the rows, numbered densely in the order that all groups have. */
+static tw_status groups_of(tw_ctx *ctx, const tw_dataset *dataset, const size_t *sample, size_t n,
+                           uint32_t **out, size_t *n_groups)
+{
+    size_t all;
+    const uint32_t *groups = twi_dataset_groups(dataset, &all);
+    uint32_t *place = NULL;
+    if (!groups) return twi_fail(ctx, TW_ERR_DATA, "the data set names no groups");
+    tw_status st = twi_alloc(ctx, n, out);
+    if (st == TW_OK) st = twi_zalloc(ctx, all, &place);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < n; i++) place[groups[sample[i]]] = 1;
+    *n_groups = 0;
+    for (size_t g = 0; g < all; g++)
+        if (place[g]) place[g] = (uint32_t)(*n_groups)++;
+    for (size_t i = 0; i < n; i++) (*out)[i] = place[groups[sample[i]]];
+    twi_free(place);
+    return TW_OK;
+}
+
+static size_t rarest(const uint32_t *y, size_t n, size_t k)
+{
+    size_t least = SIZE_MAX;
+    for (size_t c = 0; c < k; c++) {
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++) count += y[i] == c;
+        if (count < least) least = count;
+    }
+    return least;
+}
+
+tw_status twi_parts_folds(tw_ctx *ctx, const tw_dataset *dataset, const twi_parts_opts *opts,
+                          const size_t *sample, size_t n, const uint32_t *y, size_t k,
+                          size_t *folds, size_t repeats, uint32_t **fold_of)
+{
+    uint32_t *groups = NULL;
+    size_t n_groups = 0, cells;
+    tw_status st = TW_OK;
+    *fold_of = NULL;
+    if (opts->groups) {
+        if ((st = groups_of(ctx, dataset, sample, n, &groups, &n_groups)) != TW_OK) goto done;
+        if (n_groups < *folds) *folds = n_groups;
+    } else if (rarest(y, n, k) < *folds) {
+        *folds = rarest(y, n, k);
+    }
+    if (*folds < 2) {
+        *folds = 0;
+        goto done;
+    }
+    if (twi_mul(n, repeats, &cells)) {
+        st = twi_fail(ctx, TW_ERR_ARG, "%zu repeats are too many", repeats);
+        goto done;
+    }
+    if ((st = twi_alloc(ctx, cells, fold_of)) != TW_OK) goto done;
+    if (groups)
+        st = twi_folds_grouped(ctx, n, groups, n_groups, *folds, *fold_of);
+    else
+        st = twi_folds_repeated(ctx, n, y, k, *folds, repeats, opts->seed, *fold_of);
+done:
+    twi_free(groups);
+    return st;
+}

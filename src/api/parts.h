@@ -25,4 +25,12 @@ tw_status twi_parts_make(tw_ctx *ctx, const tw_dataset *dataset, const twi_parts
                          twi_parts *out);
 void twi_parts_free(twi_parts *parts);
 
+/* Folds of rows whose pictures are sample [n], with labels y [n] in [0, k): StratifiedKFold
+ * (shuffled) or, with opts->groups, GroupKFold, which is not repeated. *folds is what is wanted and
+ * becomes what is possible: no more than the rarest class has rows, or than there are groups; below
+ * 2: 0, and no folds. *fold_of is fresh memory [repeats, n]. */
+tw_status twi_parts_folds(tw_ctx *ctx, const tw_dataset *dataset, const twi_parts_opts *opts,
+                          const size_t *sample, size_t n, const uint32_t *y, size_t k,
+                          size_t *folds, size_t repeats, uint32_t **fold_of);
+
 #endif

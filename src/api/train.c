@@ -3,7 +3,9 @@
 #include "api/model.h"
 #include "api/options.h"
 #include "api/parts.h"
+#include "learn/search.h"
 
+#include <math.h>
 #include <string.h>
 
 #define FOLDS 5
@@ -23,6 +25,7 @@ typedef struct training {
     uint32_t *y;       /* [harvest.rows] */
     tw_head_opts head; /* resolved */
     bool chosen;       /* C or alpha, by cross-validation */
+    const twi_json *selection; /* how the options were chosen; NULL: they were given */
     tw_model *model;
     tw_report *report;
 } training;
@@ -55,12 +58,17 @@ static tw_status read_options(training *t, const tw_train_opts *given)
 
 /* ---- split --------------------------------------------------------------------------------- */
 
+static twi_parts_opts parts_opts(const training *t)
+{
+    return (twi_parts_opts){.test_size = t->opts.test_size,
+                            .seed = t->opts.seed,
+                            .stratify = t->stratify,
+                            .groups = t->opts.groups != 0};
+}
+
 static tw_status split(training *t)
 {
-    const twi_parts_opts opts = {.test_size = t->opts.test_size,
-                                 .seed = t->opts.seed,
-                                 .stratify = t->stratify,
-                                 .groups = t->opts.groups != 0};
+    const twi_parts_opts opts = parts_opts(t);
     return twi_parts_make(t->ctx, t->dataset, &opts, &t->parts);
 }
 
@@ -137,34 +145,55 @@ static twi_samples rows_of(const training *t, size_t n)
                          .k = tw_dataset_class_count(t->dataset)};
 }
 
-/* At most FOLDS folds, and no more than the rarest class has pictures; 0 when that leaves fewer
- * than 2. */
-static size_t fold_count(const twi_samples *samples)
-{
-    size_t folds = FOLDS;
-    for (size_t k = 0; k < samples->k; k++) {
-        size_t count = 0;
-        for (size_t i = 0; i < samples->n; i++) count += samples->y[i] == k;
-        if (count < folds) folds = count;
-    }
-    return folds < 2 ? 0 : folds;
-}
-
 /* Folds of the first n rows; none, with a warning about what is not done, when a class is too small
  * for them. fold_of is fresh memory. */
 static tw_status make_folds(training *t, const twi_samples *samples, const char *without,
                             uint32_t **fold_of, twi_folding *out)
 {
-    *out = (twi_folding){.folds = fold_count(samples)};
-    if (out->folds == 0) {
+    const twi_parts_opts opts = parts_opts(t);
+    size_t folds = FOLDS;
+    const tw_status st = twi_parts_folds(t->ctx, t->dataset, &opts, t->harvest.sample, samples->n,
+                                         samples->y, samples->k, &folds, 1, fold_of);
+    *out = (twi_folding){*fold_of, folds};
+    if (st == TW_OK && folds == 0)
         twi_log(t->ctx, TW_LOG_WARNING, "a class has a single training picture: %s", without);
-        return TW_OK;
-    }
-    tw_status st = twi_alloc(t->ctx, samples->n, fold_of);
+    return st;
+}
+
+/* C or alpha, whichever is TW_AUTO, of those its kind is worth trying with. */
+static double *strength(tw_head_opts *opts)
+{
+    return opts->C == TW_AUTO ? &opts->C : &opts->alpha;
+}
+
+static tw_status search(training *t, const twi_samples *samples, const twi_folding *folding)
+{
+    const twi_view view = {samples->x, samples->d};
+    const twi_head_type *type;
+    twi_candidate candidates[TWI_LEN(type->grid)];
+    double accuracy[TWI_LEN(type->grid) * FOLDS], seconds[TWI_LEN(type->grid)] = {0};
+    size_t n = 0;
+    tw_status st = twi_head_find(t->ctx, t->head.kind, &type);
     if (st != TW_OK) return st;
-    out->fold_of = *fold_of;
-    return twi_folds(t->ctx, samples->n, samples->y, samples->k, out->folds, true, t->opts.seed,
-                     *fold_of);
+    const bool is_C = t->head.C == TW_AUTO;
+    for (; n < TWI_LEN(type->grid) && type->grid[n] > 0.0; n++) {
+        candidates[n] = (twi_candidate){0, t->head};
+        *(is_C ? &candidates[n].opts.C : &candidates[n].opts.alpha) = type->grid[n];
+    }
+    for (size_t i = 0; i < n * folding->folds; i++) accuracy[i] = NAN;
+    const twi_search_problem problem = {.views = &view,
+                                        .n_views = 1,
+                                        .y = samples->y,
+                                        .n = samples->n,
+                                        .k = samples->k,
+                                        .candidates = candidates,
+                                        .n_candidates = n,
+                                        .fold_of = folding->fold_of,
+                                        .folds = folding->folds,
+                                        .repeats = 1};
+    if ((st = twi_search_run(t->ctx, &problem, accuracy, seconds, NULL)) != TW_OK) return st;
+    *strength(&t->head) = type->grid[twi_search_best(accuracy, n, folding->folds)];
+    return TW_OK;
 }
 
 static tw_status choose(training *t)
@@ -174,19 +203,11 @@ static tw_status choose(training *t)
     twi_folding folding;
     tw_status st =
         make_folds(t, &samples, "C cannot be cross-validated and is 1", &fold_of, &folding);
-    if (st == TW_OK && folding.folds > 0) {
-        const twi_logreg_opts opts = {.C = 1.0,
-                                      .tol = t->head.tol,
-                                      .max_iter = t->head.max_iter,
-                                      .balanced = t->head.balanced != 0};
-        size_t n_grid = 0;
-        while (twi_head_logreg.grid[n_grid] > 0.0) n_grid++;
-        st = twi_logreg_choose_c(t->ctx, &samples, fold_of, folding.folds, twi_head_logreg.grid,
-                                 n_grid, &opts, &t->head.C, NULL);
-        t->chosen = true;
-    } else if (st == TW_OK) {
-        t->head.C = 1.0;
-    }
+    t->chosen = folding.folds > 0;
+    if (st == TW_OK && t->chosen)
+        st = search(t, &samples, &folding);
+    else if (st == TW_OK)
+        *strength(&t->head) = 1.0;
     twi_free(fold_of);
     return st;
 }
@@ -304,6 +325,7 @@ static tw_status write_document(training *t, twi_json *head_json, twi_json *reje
     if (reject_json) ok &= twi_json_set(json, "reject", reject_json);
     ok &= twi_json_set(json, "training", training_json(t));
     ok &= twi_json_set(json, "split", split_json(t));
+    if (t->selection) ok &= twi_json_set(json, "selection", twi_json_copy(t->selection));
     ok &= twi_json_set(json, "data_digest", twi_json_text(digest));
     ok &= twi_json_set(json, "metrics", twi_report_to_json(t->report));
     return ok ? TW_OK : twi_fail(t->ctx, TW_ERR_NOMEM, "no memory for the model's document");
@@ -374,7 +396,13 @@ static void training_free(training *t)
 tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                          tw_model **out, tw_report **report)
 {
-    training t = {.ctx = ctx, .dataset = dataset};
+    return twi_model_train(ctx, dataset, opts, NULL, out, report);
+}
+
+tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
+                          const twi_json *selection, tw_model **out, tw_report **report)
+{
+    training t = {.ctx = ctx, .dataset = dataset, .selection = selection};
     const double start = twi_seconds();
     tw_status st = read_options(&t, opts);
     if (st != TW_OK) return st;

@@ -48,6 +48,8 @@ typedef struct twi_extract_stats {
     size_t rows, failed, cached;            /* cached: of rows */
     double seconds_decode, seconds_network; /* summed over threads */
     double seconds_wall;
+    double rate; /* pictures a second when they are computed: of this run, where it computed 32 or
+                    more, else of an earlier one that the cache knows; 0: not known */
 } twi_extract_stats;
 
 /* Runs every picture of source and calls row (topwork.h) in the order of i, from the calling

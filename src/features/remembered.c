@@ -162,6 +162,23 @@ void twi_remembered_choice(const twi_remembered *m, tw_precision precision, doub
         twi_cache_put_number(m->cache, &m->choice, least);
 }
 
+double twi_remembered_rate(const twi_remembered *m)
+{
+    twi_key key;
+    double rate = 0.0;
+    if (!m->rows) return 0.0;
+    digest_two(&m->context, "rate", 4, &key);
+    return twi_cache_get_number(m->cache, &key, &rate) ? rate : 0.0;
+}
+
+void twi_remembered_keep_rate(const twi_remembered *m, double rate)
+{
+    twi_key key;
+    if (!m->rows) return;
+    digest_two(&m->context, "rate", 4, &key);
+    twi_cache_put_number(m->cache, &key, rate);
+}
+
 void twi_remembered_flush(tw_ctx *ctx, const twi_remembered *m, bool all)
 {
     if (m->cache) twi_cache_flush(ctx, m->cache, all);

@@ -42,6 +42,10 @@ bool twi_remembered_chosen(tw_ctx *ctx, twi_remembered *m, const twi_extractor *
                            double *least);
 void twi_remembered_choice(const twi_remembered *m, tw_precision precision, double least);
 
+/* Pictures a second of the last run that computed many; 0: not known. */
+double twi_remembered_rate(const twi_remembered *m);
+void twi_remembered_keep_rate(const twi_remembered *m, double rate);
+
 void twi_remembered_flush(tw_ctx *ctx, const twi_remembered *m, bool all);
 
 #endif

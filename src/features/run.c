@@ -278,13 +278,20 @@ tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_sou
     st = stream_all(&r);
 done:
     workers_join(&r, &counted);
+    const size_t computed = r.n_rows - r.n_cached;
+    counted.seconds_wall = twi_seconds() - start;
+    if (computed >= 32) {
+        counted.rate = (double)computed / counted.seconds_wall;
+        twi_remembered_keep_rate(&r.memory, counted.rate);
+    } else {
+        counted.rate = twi_remembered_rate(&r.memory);
+    }
     twi_remembered_flush(ctx, &r.memory, true);
     if (stats) {
         *stats = counted;
         stats->rows = r.n_rows;
         stats->failed = r.n_failed;
         stats->cached = r.n_cached;
-        stats->seconds_wall = twi_seconds() - start;
     }
     memory_free(&r);
     locks_destroy(&r);

@@ -1,4 +1,8 @@
-/* centroid.c - NearestCentroid(metric="euclidean"): the class whose mean is nearest. */
+/* centroid.c - NearestCentroid(metric="euclidean"): the class whose mean is nearest.
+ *
+ * scikit-learn 1.2.1's has no decision function. Ours is how much nearer a centroid is than the
+ * others: minus the squared distance, from which the mean over all classes is taken (with two
+ * classes, the difference of the two), so that it does not depend on how far a row is from all. */
 #include "learn/head.h"
 
 #include <math.h>
@@ -59,7 +63,8 @@ static tw_status average(tw_ctx *ctx, const twi_samples *samples, double *centro
 
 static twi_head base_of(size_t k, size_t d)
 {
-    return (twi_head){.type = &twi_head_centroid, .k = k, .d = d, .width = k, .converged = true};
+    return (twi_head){
+        .type = &twi_head_centroid, .k = k, .d = d, .width = k == 2 ? 1 : k, .converged = true};
 }
 
 static tw_status fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
@@ -82,14 +87,28 @@ static tw_status fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *
     return st;
 }
 
-/* Minus the squared distance: it orders as the distance does and does not flatten. */
+/* Minus the squared distances of x to each centroid become how much nearer each is. */
+static void compare(double *near, size_t k, double *decision)
+{
+    double mean = 0.0;
+    if (k == 2) {
+        decision[0] = near[1] - near[0];
+        return;
+    }
+    for (size_t c = 0; c < k; c++) mean += near[c] / (double)k;
+    for (size_t c = 0; c < k; c++) decision[c] = near[c] - mean;
+}
+
 static tw_status decide(tw_ctx *ctx, const twi_head *head, const twi_scaler *scaler, const float *x,
                         size_t n, double *decision)
 {
     const centroid_head *h = (const centroid_head *)head;
     const size_t d = head->d, k = head->k;
-    (void)ctx, (void)scaler;
-    for (size_t i = 0; i < n; i++)
+    double *near;
+    (void)scaler;
+    const tw_status st = twi_alloc(ctx, k, &near);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < n; i++) {
         for (size_t c = 0; c < k; c++) {
             const double *centre = h->centroids + c * d;
             double sum[4] = {0};
@@ -103,8 +122,11 @@ static tw_status decide(tw_ctx *ctx, const twi_head *head, const twi_scaler *sca
                 const double apart = (double)x[i * d + j] - centre[j];
                 sum[0] += apart * apart;
             }
-            decision[i * k + c] = -((sum[0] + sum[1]) + (sum[2] + sum[3]));
+            near[c] = -((sum[0] + sum[1]) + (sum[2] + sum[3]));
         }
+        compare(near, k, decision + i * head->width);
+    }
+    twi_free(near);
     return TW_OK;
 }
 
