@@ -1,5 +1,6 @@
 /* options.h - the words of the command line. One table (option_table.c) holds every option, so that
- * an option is the same word with the same meaning in every command that takes it. */
+ * an option is the same word with the same meaning in every command that takes it. Where compare
+ * takes a list of what train takes one of, two rows have one name. */
 #ifndef TOPWORK_CLI_OPTIONS_H
 #define TOPWORK_CLI_OPTIONS_H
 
@@ -50,6 +51,18 @@ typedef enum option_id {
     OPT_ACCEPT,
     OPT_NO_REJECT,
     OPT_UNKNOWN,
+    OPT_BACKBONES,
+    OPT_GEOMETRIES,
+    OPT_RESIZES,
+    OPT_POOLINGS,
+    OPT_HEADS,
+    OPT_C_LIST,
+    OPT_ALPHA_LIST,
+    OPT_GAMMA_LIST,
+    OPT_NEIGHBORS_LIST,
+    OPT_FOLDS,
+    OPT_REPEATS,
+    OPT_BUDGET,
     OPT_CACHE,
     OPT_NO_CACHE,
     OPT_CACHE_SIZE,
@@ -119,7 +132,7 @@ typedef struct options {
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
-    const char *cache;
+    const char *cache, *budget;
     size_t cache_bytes;
     int no_cache;
     const char *head, *penalty, *loss, *metric, *weights, *calibrate;
@@ -128,7 +141,10 @@ typedef struct options {
     size_t pca, neighbors, batch_size, patience;
     double accept;
     const char *unknown;
+    size_t folds, repeats;
     text_list categories, hidden;
+    text_list backbones, geometries, resizes, poolings, heads; /* what compare tries */
+    text_list C_list, alpha_list, gamma_list, neighbors_list;
     char **operands; /* [operand_count], borrowed from argv */
     size_t operand_count;
 } options;
