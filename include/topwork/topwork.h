@@ -94,6 +94,12 @@ TW_API void tw_ctx_set_log(tw_ctx *ctx, tw_log_fn fn, void *user);
 /* "0.1.0"; static. */
 TW_API const char *tw_version(void);
 
+/* An encoded picture, or a whole file, in memory; borrowed. */
+typedef struct tw_bytes {
+    const void *data;
+    size_t size_bytes;
+} tw_bytes;
+
 /* ---- data sets ----------------------------------------------------------------------------- */
 
 typedef struct tw_dataset tw_dataset; /* paths, labels, class names, and what was passed over */
@@ -257,12 +263,6 @@ TW_API void tw_extract_opts_init(tw_extract_opts *opts);
 typedef struct tw_extractor
     tw_extractor; /* a backbone compiled for this machine; mutable: one thread */
 
-/* An encoded picture in memory; borrowed. */
-typedef struct tw_bytes {
-    const void *data;
-    size_t size_bytes;
-} tw_bytes;
-
 /* Prepares backbone, which must outlive the extractor. TW_ERR_ARG: an option out of its range, an
  * unknown word, or an input too small for the network. TW_ERR_UNSUPPORTED: a precision that this
  * machine lacks, or probabilities of a backbone without a classifier. */
@@ -346,6 +346,40 @@ typedef struct tw_head_opts {
 } tw_head_opts;
 TW_API void tw_head_opts_init(tw_head_opts *opts);
 
+/* ---- classifiers of any features ------------------------------------------------------------- */
+
+/* Labelled features, from anywhere; borrowed for the call. */
+typedef struct tw_samples {
+    const float *x;    /* [n, d], finite */
+    const uint32_t *y; /* [n] the class of each row, in [0, k); every class has one at least */
+    size_t n, d, k;    /* k >= 2 */
+} tw_samples;
+
+/* Steps, head and calibration fitted on samples; immutable, in memory only. A model is one with a
+ * backbone in front. */
+typedef struct tw_classifier tw_classifier;
+
+/* opts NULL: tw_head_opts_init()'s. TW_AUTO for C or alpha: 5-fold cross-validation chooses. It borrows
+ * nothing. TW_ERR_ARG: an option out of its range or none of this head's. TW_ERR_DATA: too few
+ * samples for what is asked, a class without one, a feature that is not finite. */
+TW_API tw_status tw_classifier_train(tw_ctx *ctx, const tw_samples *samples,
+                                     const tw_head_opts *opts, tw_classifier **out);
+TW_API void tw_classifier_free(tw_classifier *classifier);
+TW_API size_t tw_classifier_class_count(const tw_classifier *classifier);
+TW_API size_t tw_classifier_feature_count(const tw_classifier *classifier);
+/* x [n, d] -> prob [n, k] and label [n], the caller's; either may be NULL. Probabilities of a head
+ * that has none and is not calibrated only order the classes. */
+TW_API tw_status tw_classifier_predict(tw_ctx *ctx, const tw_classifier *classifier, const float *x,
+                                       size_t n, float *prob, uint32_t *label);
+
+/* scikit-learn's cross_val_score: accuracy [repeats * folds] of classifiers fitted on the other
+ * folds, StratifiedKFold(folds, shuffle=True, random_state=seed), or RepeatedStratifiedKFold.
+ * groups: NULL, or [n] numbers of groups in [0, n), for GroupKFold (repeats is then 1).
+ * TW_ERR_ARG: folds below 2, repeats 0. TW_ERR_DATA: too few samples or groups for the folds. */
+TW_API tw_status tw_cross_validate(tw_ctx *ctx, const tw_samples *samples, const tw_head_opts *opts,
+                                   size_t folds, size_t repeats, uint32_t seed,
+                                   const uint32_t *groups, double *accuracy);
+
 /* ---- models -------------------------------------------------------------------------------- */
 
 typedef struct tw_model tw_model; /* backbone, recipe, scaler, head, classes and how it was made */
@@ -383,6 +417,9 @@ TW_API tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *p
  * checked). TW_ERR_UNSUPPORTED: of a later format. A model trained in bf16 runs in f32 where that
  * is missing, and the log says so. */
 TW_API tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out);
+/* The same from the bytes of such a file, which must stay there as long as the model. name is for
+ * messages. */
+TW_API tw_status tw_model_open_bytes(tw_ctx *ctx, const char *name, tw_bytes bytes, tw_model **out);
 TW_API void tw_model_free(tw_model *model);
 TW_API const tw_backbone *tw_model_backbone(const tw_model *model); /* lives in the model */
 TW_API size_t tw_model_class_count(const tw_model *model);

@@ -114,24 +114,42 @@ static tw_status open_backbone(tw_ctx *ctx, const char *path, tw_model *model)
     return TW_OK;
 }
 
-tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out)
+/* Takes bundle over. */
+static tw_status read_bundle(tw_ctx *ctx, const char *name, twi_bundle *bundle, tw_model **out)
 {
     tw_model *model;
     tw_status st = twi_zalloc(ctx, 1, &model);
-    if (st != TW_OK) return st;
-    if ((st = twi_bundle_open(ctx, path, "model", &model->bundle)) != TW_OK) goto done;
+    if (st != TW_OK) {
+        twi_bundle_free(bundle);
+        return st;
+    }
+    model->bundle = bundle;
     model->document = twi_json_copy(twi_bundle_document(model->bundle));
     if (!model->document) {
-        st = twi_fail(ctx, TW_ERR_NOMEM, "%s: no memory for its document", path);
+        st = twi_fail(ctx, TW_ERR_NOMEM, "%s: no memory for its document", name);
         goto done;
     }
     if ((st = borrow_tensors(ctx, model->bundle, &model->tensors)) != TW_OK) goto done;
-    if ((st = twi_model_read(ctx, path, model)) != TW_OK) goto done;
-    if ((st = open_backbone(ctx, path, model)) != TW_OK) goto done;
+    if ((st = twi_model_read(ctx, name, model)) != TW_OK) goto done;
+    if ((st = open_backbone(ctx, name, model)) != TW_OK) goto done;
     *out = model, model = NULL; /* handed over */
 done:
     tw_model_free(model);
     return st;
+}
+
+tw_status tw_model_open(tw_ctx *ctx, const char *path, tw_model **out)
+{
+    twi_bundle *bundle;
+    const tw_status st = twi_bundle_open(ctx, path, "model", &bundle);
+    return st == TW_OK ? read_bundle(ctx, path, bundle, out) : st;
+}
+
+tw_status tw_model_open_bytes(tw_ctx *ctx, const char *name, tw_bytes bytes, tw_model **out)
+{
+    twi_bundle *bundle;
+    const tw_status st = twi_bundle_open_bytes(ctx, name, bytes, "model", &bundle);
+    return st == TW_OK ? read_bundle(ctx, name, bundle, out) : st;
 }
 
 tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path)

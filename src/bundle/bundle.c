@@ -138,23 +138,31 @@ done:
     return st;
 }
 
+tw_status twi_bundle_open_bytes(tw_ctx *ctx, const char *name, tw_bytes bytes, const char *kind,
+                                twi_bundle **out)
+{
+    twi_bundle *bundle = NULL;
+    tw_status st = twi_bundle_read(ctx, name, bytes.data, bytes.size_bytes, &bundle);
+    if (st != TW_OK) return st;
+    const char *found = twi_json_as_text(twi_json_get(bundle->document, "kind"), "");
+    if (kind && strcmp(found, kind) != 0)
+        st = twi_fail(ctx, TW_ERR_FORMAT, "%s: holds a %s; a %s is needed", name, found, kind);
+    else
+        *out = bundle, bundle = NULL;
+    twi_bundle_free(bundle);
+    return st;
+}
+
 tw_status twi_bundle_open(tw_ctx *ctx, const char *path, const char *kind, twi_bundle **out)
 {
     twi_map map = {0};
-    twi_bundle *bundle = NULL;
     tw_status st = twi_map_open(ctx, path, &map);
     if (st != TW_OK) return st;
-    if ((st = twi_bundle_read(ctx, path, map.data, map.size, &bundle)) != TW_OK) goto done;
-    const char *found = twi_json_as_text(twi_json_get(bundle->document, "kind"), "");
-    if (kind && strcmp(found, kind) != 0) {
-        st = twi_fail(ctx, TW_ERR_FORMAT, "%s: holds a %s; a %s is needed", path, found, kind);
-        goto done;
-    }
-    bundle->map = map, map = (twi_map){0}; /* handed over */
-    *out = bundle, bundle = NULL;
-done:
-    twi_bundle_free(bundle);
-    twi_map_close(&map);
+    st = twi_bundle_open_bytes(ctx, path, (tw_bytes){map.data, map.size}, kind, out);
+    if (st == TW_OK)
+        (*out)->map = map; /* handed over */
+    else
+        twi_map_close(&map);
     return st;
 }
 

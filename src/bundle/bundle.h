@@ -26,6 +26,9 @@ typedef struct twi_bundle twi_bundle;
  * overlapping or misplaced tensors; TW_ERR_UNSUPPORTED: a later version or an unknown required
  * feature. */
 tw_status twi_bundle_open(tw_ctx *ctx, const char *path, const char *kind, twi_bundle **out);
+/* The same for a file in memory, which must outlive the bundle. name is for messages. */
+tw_status twi_bundle_open_bytes(tw_ctx *ctx, const char *name, tw_bytes bytes, const char *kind,
+                                twi_bundle **out);
 void twi_bundle_free(twi_bundle *bundle);
 const twi_tensors *twi_bundle_tensors(const twi_bundle *bundle); /* data borrowed from the map */
 const twi_json *twi_bundle_document(const twi_bundle *bundle);
