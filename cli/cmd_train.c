@@ -52,6 +52,17 @@ static int check_backbone(session *s)
     return 0;
 }
 
+/* Likewise the model that is trained on. */
+static int check_model(session *s)
+{
+    tw_model *model = NULL;
+    const tw_status status = tw_model_open(s->ctx, s->opts.update, &model);
+    if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
+    if (!s->opts.json) report_backbone_text(tw_model_backbone(model));
+    tw_model_free(model);
+    return 0;
+}
+
 static bool has_own_parts(const tw_dataset *dataset)
 {
     const size_t n = tw_dataset_count(dataset);
@@ -64,6 +75,10 @@ static void split_text(const session *s, const tw_dataset *dataset, const tw_sum
 {
     const options *const o = &s->opts;
     printf("split: %zu to train, %zu to test", sum->n_train, sum->n_test);
+    if (o->update) {
+        puts(" (old photos where they were, new ones divided)");
+        return;
+    }
     if (has_own_parts(dataset)) {
         puts(" (the data set's own)");
         return;
@@ -143,12 +158,62 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
     js_object_end(j);
 }
 
+/* An update keeps how the model was trained: what says otherwise is refused. */
+static int check_update(session *s)
+{
+    static const option_id kept[] = {OPT_BACKBONE,
+                                     OPT_POOLING,
+                                     OPT_PRECISION,
+                                     OPT_RECIPE,
+                                     OPT_GEOMETRY,
+                                     OPT_RESIZE,
+                                     OPT_INPUT_SIZE,
+                                     OPT_HEAD,
+                                     OPT_C,
+                                     OPT_ALPHA,
+                                     OPT_PENALTY,
+                                     OPT_L1_RATIO,
+                                     OPT_LOSS,
+                                     OPT_GAMMA,
+                                     OPT_NEIGHBORS,
+                                     OPT_METRIC,
+                                     OPT_WEIGHTS,
+                                     OPT_HIDDEN,
+                                     OPT_PCA,
+                                     OPT_TOL,
+                                     OPT_MAX_ITER,
+                                     OPT_NORMALISE,
+                                     OPT_CALIBRATE,
+                                     OPT_GROUPS,
+                                     OPT_REFIT_ALL,
+                                     OPT_REJECT,
+                                     OPT_ACCEPT,
+                                     OPT_BATCH_SIZE,
+                                     OPT_NO_STANDARDISE,
+                                     OPT_CLASS_WEIGHT,
+                                     OPT_LEARNING_RATE,
+                                     OPT_EARLY_STOPPING,
+                                     OPT_PATIENCE,
+                                     OPT_FAST_DECODE,
+                                     OPT_STRATIFY,
+                                     OPT_NO_STRATIFY};
+    for (size_t i = 0; i < LEN(kept); i++)
+        if (option_given(&s->opts, kept[i]))
+            return session_fail_usage(s,
+                                      "--update keeps how the model was trained: --%s cannot "
+                                      "be given",
+                                      option_table[kept[i]].name);
+    return 0;
+}
+
 static int train(session *s, const tw_dataset *dataset, const tw_train_opts *opts,
                  const char *output)
 {
     tw_model *model = NULL;
     tw_report *report = NULL;
-    tw_status status = tw_model_train(s->ctx, dataset, opts, &model, &report);
+    tw_status status = s->opts.update
+                           ? tw_model_update(s->ctx, s->opts.update, dataset, opts, &model, &report)
+                           : tw_model_train(s->ctx, dataset, opts, &model, &report);
     if (status != TW_OK) return session_fail(s, status, s->opts.strict ? PHASE_DATA : PHASE_WRITE);
     int code = session_interrupted(s);
     if (code == 0) {
@@ -174,17 +239,19 @@ static int run(session *s)
     tw_dataset *dataset = NULL;
     tw_dataset_opts opts;
     tw_train_opts train_opts;
-    int code = read_options(s, &train_opts);
+    int code = o->update ? check_update(s) : 0;
+    if (code == 0) code = read_options(s, &train_opts);
     if (code == 0) code = output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
     tw_dataset_opts_init(&opts);
     opts.categories = (const char *const *)o->categories.items;
     opts.n_categories = o->categories.count;
+    opts.to_measure = o->update != NULL; /* one class is enough to add */
     const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
     if (status != TW_OK) return session_fail(s, status, PHASE_DATA);
     session_before_output(s);
     if (!o->json) report_classes_text(dataset);
-    code = check_backbone(s);
+    code = o->update ? check_model(s) : check_backbone(s);
     session_flush(s);
     if (code == 0) code = session_interrupted(s);
     if (code == 0) session_use_cache(s);
@@ -197,6 +264,7 @@ static const option_use uses[] = {
     {OPT_OUTPUT,
      "The model file. Default: model.tw. An existing file is replaced only when topwork wrote it."},
     {OPT_FORCE, NULL},
+    {OPT_UPDATE, NULL},
     {OPT_CATEGORIES, NULL},
     {OPT_BACKBONE, NULL},
     {OPT_POOLING, NULL},
@@ -293,6 +361,7 @@ const command command_train = {
         "the threshold stands for), \"threshold\", \"n_accepted\", \"n_correct\", \"accuracy\" "
         "(both of the accepted ones)}.",
     .examples = "$ topwork train photos/ -o pets.tw\n\n"
+                "$ topwork train --update pets.tw more/ -o pets.tw\n\n"
                 "$ topwork train photos/ -o pets.tw --categories cat,dog --test-size 100\n\n"
                 "$ topwork train photos/ -o pets.tw --backbone vgg16 --recipe reference --json\n",
     .run = run,

@@ -354,6 +354,12 @@ const option option_table[OPT_COUNT] = {
                      .field = FIELD(unknown),
                      .help = "Measure as well how the model, trained with --reject, takes the "
                              "photos below FOLDER, which show none of its classes."},
+    [OPT_UPDATE] = {.name = "update",
+                    .kind = OPTION_TEXT,
+                    .value = "MODEL",
+                    .field = FIELD(update),
+                    .help = "Train this model on: the photos of FOLDER are added to those it was "
+                            "trained on, which come from the cache. FOLDER may hold new classes."},
     [OPT_BACKBONES] = {.name = "backbone",
                        .letter = 'b',
                        .kind = OPTION_LIST,

@@ -51,6 +51,7 @@ typedef enum option_id {
     OPT_ACCEPT,
     OPT_NO_REJECT,
     OPT_UNKNOWN,
+    OPT_UPDATE,
     OPT_BACKBONES,
     OPT_GEOMETRIES,
     OPT_RESIZES,
@@ -132,7 +133,7 @@ typedef struct options {
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
-    const char *cache, *budget;
+    const char *cache, *budget, *update;
     size_t cache_bytes;
     int no_cache;
     const char *head, *penalty, *loss, *metric, *weights, *calibrate;

@@ -410,6 +410,15 @@ TW_API void tw_train_opts_init(tw_train_opts *opts);
  * TW_ERR_DIVERGED: a feature or the loss is not finite. */
 TW_API tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                                 tw_model **out, tw_report **report);
+/* Trains the model in the file at path on, with the photos of more: its own photos come from the cache
+ * of ctx (or from more, where they are among its photos), stay in the part they were in, and more's
+ * new ones are divided by test_size and seed of opts; the rest is as the model was trained. New
+ * classes are added. The result is that of training from nothing on this division. Besides what
+ * tw_model_open() and tw_model_train() say: TW_ERR_DATA: photos of the model that are neither in the
+ * cache nor in more, or one that has another label there. The file is not changed. */
+TW_API tw_status tw_model_update(tw_ctx *ctx, const char *path, const tw_dataset *more,
+                                 const tw_train_opts *opts, tw_model **out, tw_report **report);
+
 /* Writes one self-contained file, atomically: a valid safetensors file. Same inputs, same machine:
  * same bytes. TW_ERR_IO: path cannot be written; what was there is still there. */
 TW_API tw_status tw_model_save(tw_ctx *ctx, const tw_model *model, const char *path);

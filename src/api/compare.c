@@ -392,7 +392,8 @@ static tw_status train_best(comparing *s, tw_model **model, tw_report **report)
     train.reject = o->reject;
     twi_json *selection = twi_comparison_to_json(s->c, s->folds, o->repeats);
     if (!selection) return twi_fail(s->ctx, TW_ERR_NOMEM, "no memory for the comparison");
-    const tw_status st = twi_model_train(s->ctx, s->dataset, &train, selection, model, report);
+    const tw_status st = twi_model_train(s->ctx, s->dataset, &train,
+                                         &(twi_train_extra){.selection = selection}, model, report);
     twi_json_free(selection);
     return st;
 }

@@ -3,6 +3,7 @@
 #define TWI_API_MODEL_H
 
 #include "api/extract.h"
+#include "api/harvest.h"
 #include "api/report.h"
 #include "learn/classifier.h"
 #include "learn/reject.h"
@@ -22,11 +23,17 @@ struct tw_model {
     twi_names classes;
 };
 
-/* tw_model_train(), with what the document is to say of how the options were chosen (NULL:
- * nothing).
- */
+/* What tw_model_train() may be told beside its options. */
+typedef struct twi_train_extra {
+    const twi_json *selection; /* for the document: how the options were chosen; NULL: nothing */
+    /* Features made already, of all pictures of the data set in its order; NULL: to be made. It and
+     * backbone are taken over. */
+    twi_harvest *harvest;
+    tw_backbone *backbone;
+    twi_extractor_opts extract;
+} twi_train_extra;
 tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
-                          const twi_json *selection, tw_model **out, tw_report **report);
+                          const twi_train_extra *extra, tw_model **out, tw_report **report);
 
 /* Reads everything but bundle, document and tensors out of these; name is for messages. */
 tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model);

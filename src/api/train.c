@@ -25,7 +25,7 @@ typedef struct training {
     uint32_t *y;       /* [harvest.rows] */
     tw_head_opts head; /* resolved */
     bool chosen;       /* C or alpha, by cross-validation */
-    const twi_json *selection; /* how the options were chosen; NULL: they were given */
+    const twi_train_extra *extra; /* never NULL */
     tw_model *model;
     tw_report *report;
 } training;
@@ -125,8 +125,14 @@ static tw_status label_rows(training *t)
 
 static tw_status features(training *t)
 {
-    tw_status st = twi_harvest_run(t->ctx, t->extractor, t->dataset, t->parts.order,
-                                   t->parts.n_train + t->parts.n_test, t->report, &t->harvest);
+    if (t->extra->harvest) {
+        t->extract = t->extra->extract;
+        return label_rows(t);
+    }
+    tw_status st = prepare_extractor(t);
+    if (st != TW_OK) return st;
+    st = twi_harvest_run(t->ctx, t->extractor, t->dataset, t->parts.order,
+                         t->parts.n_train + t->parts.n_test, t->report, &t->harvest);
     if (st != TW_OK) return st;
     t->extract.precision = t->harvest.precision;
     twi_extractor_free(t->extractor); /* its buffers are not needed while fitting */
@@ -325,7 +331,8 @@ static tw_status write_document(training *t, twi_json *head_json, twi_json *reje
     if (reject_json) ok &= twi_json_set(json, "reject", reject_json);
     ok &= twi_json_set(json, "training", training_json(t));
     ok &= twi_json_set(json, "split", split_json(t));
-    if (t->selection) ok &= twi_json_set(json, "selection", twi_json_copy(t->selection));
+    if (t->extra->selection)
+        ok &= twi_json_set(json, "selection", twi_json_copy(t->extra->selection));
     ok &= twi_json_set(json, "data_digest", twi_json_text(digest));
     ok &= twi_json_set(json, "metrics", twi_report_to_json(t->report));
     return ok ? TW_OK : twi_fail(t->ctx, TW_ERR_NOMEM, "no memory for the model's document");
@@ -350,6 +357,23 @@ static tw_status embed_backbone(training *t)
     return TW_OK;
 }
 
+/* The SHA-256 and the class of every photo, training part first: what an update finds them by. */
+static tw_status save_photos(training *t)
+{
+    const twi_harvest *h = &t->harvest;
+    const size_t shape[2] = {h->rows, TWI_DIGEST_BYTES};
+    void *digests, *labels;
+    tw_status st = twi_tensors_add(t->ctx, &t->model->tensors, "photo_digests", TWI_U8, 2, shape,
+                                   NULL, &digests);
+    if (st == TW_OK)
+        st = twi_tensors_add(t->ctx, &t->model->tensors, "photo_labels", TWI_I32, 1, &h->rows, NULL,
+                             &labels);
+    if (st != TW_OK) return st;
+    memcpy(digests, h->digest, h->rows * TWI_DIGEST_BYTES);
+    for (size_t i = 0; i < h->rows; i++) ((int32_t *)labels)[i] = (int32_t)t->y[i];
+    return TW_OK;
+}
+
 static tw_status build_model(training *t)
 {
     tw_model *model = t->model;
@@ -366,6 +390,7 @@ static tw_status build_model(training *t)
     st = twi_names_save(t->ctx, &t->report->train_files, "train_files", &model->tensors);
     if (st != TW_OK) return st;
     st = twi_names_save(t->ctx, &t->report->test_files, "test_files", &model->tensors);
+    if (st == TW_OK) st = save_photos(t);
     if (st != TW_OK) return st;
     st = twi_classifier_save(t->ctx, &model->classifier, &model->tensors, &head_json);
     if (st != TW_OK) return st;
@@ -396,21 +421,21 @@ static void training_free(training *t)
 tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                          tw_model **out, tw_report **report)
 {
-    return twi_model_train(ctx, dataset, opts, NULL, out, report);
+    return twi_model_train(ctx, dataset, opts, &(twi_train_extra){0}, out, report);
 }
 
 tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
-                          const twi_json *selection, tw_model **out, tw_report **report)
+                          const twi_train_extra *extra, tw_model **out, tw_report **report)
 {
-    training t = {.ctx = ctx, .dataset = dataset, .selection = selection};
+    training t = {.ctx = ctx, .dataset = dataset, .extra = extra, .backbone = extra->backbone};
     const double start = twi_seconds();
+    if (extra->harvest) t.harvest = *extra->harvest, *extra->harvest = (twi_harvest){0};
     tw_status st = read_options(&t, opts);
-    if (st != TW_OK) return st;
+    if (st != TW_OK) goto done;
     if ((st = twi_zalloc(ctx, 1, &t.model)) != TW_OK) goto done;
     st = twi_report_new(ctx, tw_dataset_class_count(dataset), class_name, dataset, &t.report);
     if (st != TW_OK) goto done;
     if ((st = split(&t)) != TW_OK) goto done;
-    if ((st = prepare_extractor(&t)) != TW_OK) goto done;
     if ((st = features(&t)) != TW_OK) goto done;
     const double fit_start = twi_seconds();
     if ((st = fit_and_measure(&t)) != TW_OK) goto done;

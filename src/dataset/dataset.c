@@ -186,3 +186,26 @@ const char *tw_dataset_group(const tw_dataset *dataset, size_t i)
 {
     return i < dataset->n_photos ? dataset->photos[i].group : NULL;
 }
+
+tw_status twi_dataset_of(tw_ctx *ctx, const twi_known_photos *photos, tw_dataset **out)
+{
+    tw_dataset *set;
+    tw_status st = twi_zalloc(ctx, 1, &set);
+    if (st != TW_OK) return st;
+    for (size_t k = 0; k < photos->n_classes && st == TW_OK; k++) {
+        char *name;
+        st = twi_arena_text(ctx, &set->text, photos->classes[k], strlen(photos->classes[k]), &name);
+        if (st == TW_OK) st = twi_store_class(ctx, set, name);
+    }
+    for (size_t i = 0; i < photos->n && st == TW_OK; i++) {
+        twi_photo photo = {.label = photos->label[i], .part = (unsigned)photos->part[i] & 3u};
+        char *path;
+        st = twi_arena_text(ctx, &set->text, photos->paths[i], strlen(photos->paths[i]), &path);
+        photo.path = path;
+        if (st == TW_OK) st = twi_store_photo(ctx, set, photo);
+    }
+    if (st == TW_OK) st = twi_store_finish(ctx, set, "the photos", false);
+    if (st == TW_OK) *out = set, set = NULL; /* handed over */
+    tw_dataset_free(set);
+    return st;
+}

@@ -20,4 +20,16 @@ bool twi_dataset_has_parts(const tw_dataset *dataset);
  */
 tw_status twi_dataset_check_stratified(tw_ctx *ctx, const tw_dataset *dataset);
 
+/* A data set of photos known otherwise: label [n] in [0, n_classes), part [n] train or test, paths
+ * [n] relative. Texts are copied. */
+typedef struct twi_known_photos {
+    const char *const *classes; /* [n_classes] in byte order */
+    size_t n_classes;
+    const char *const *paths; /* [n] */
+    const uint32_t *label;
+    const tw_part *part;
+    size_t n;
+} twi_known_photos;
+tw_status twi_dataset_of(tw_ctx *ctx, const twi_known_photos *photos, tw_dataset **out);
+
 #endif

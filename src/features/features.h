@@ -73,6 +73,14 @@ typedef struct twi_extract_stats {
 tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
                             tw_row_fn row, void *user, twi_extract_stats *stats);
 
+/* Rows that an earlier run left in ctx's cache, of pictures known by the SHA-256 of their bytes
+ * alone: digest [n] -> row(user, i, features) for each that is there, in order. Precision must be
+ * settled. *found: how many. No cache: none. */
+tw_status twi_extractor_recall(tw_ctx *ctx, const twi_extractor *extractor,
+                               const unsigned char (*digest)[TWI_DIGEST_BYTES], size_t n,
+                               void (*row)(void *user, size_t i, const float *features), void *user,
+                               size_t *found);
+
 /* ---- .npy ---------------------------------------------------------------------------------- */
 
 /* A float32 matrix [rows, columns] written row by row to an .npy file (format 1.0, C order),

@@ -183,3 +183,33 @@ void twi_remembered_flush(tw_ctx *ctx, const twi_remembered *m, bool all)
 {
     if (m->cache) twi_cache_flush(ctx, m->cache, all);
 }
+
+/* ---- by digest alone ----------------------------------------------------------------------- */
+
+tw_status twi_extractor_recall(tw_ctx *ctx, const twi_extractor *extractor,
+                               const unsigned char (*digest)[TWI_DIGEST_BYTES], size_t n,
+                               void (*row)(void *user, size_t i, const float *features), void *user,
+                               size_t *found)
+{
+    const twi_source none = {.path = NULL};
+    twi_remembered m;
+    float *buffer;
+    *found = 0;
+    tw_status st = twi_remembered_open(ctx, extractor, &none, &m);
+    if (st != TW_OK || !m.cache) return st;
+    if ((st = twi_alloc(ctx, extractor->features, &buffer)) != TW_OK) return st;
+    for (size_t i = 0; i < n; i++) {
+        twi_key key;
+        bool there = false;
+        memcpy(key.bytes, digest[i], sizeof key.bytes);
+        for (int few = 0; few < 2 && !there; few++) { /* small sets were computed in that form */
+            twi_remembered_for(&m, extractor, extractor->precision, few == 1);
+            there = twi_remembered_row(&m, &key, buffer, extractor->features);
+        }
+        if (!there) continue;
+        row(user, i, buffer);
+        ++*found;
+    }
+    twi_free(buffer);
+    return TW_OK;
+}

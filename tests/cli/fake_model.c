@@ -526,6 +526,17 @@ tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *d, const tw_train_opts *
     return TW_OK;
 }
 
+tw_status tw_model_update(tw_ctx *ctx, const char *path, const tw_dataset *more,
+                          const tw_train_opts *opts, tw_model **out, tw_report **report)
+{
+    tw_model *old;
+    tw_status status = planned(ctx, "tw_model_update");
+    if (status == TW_OK) status = tw_model_open(ctx, path, &old);
+    if (status != TW_OK) return status;
+    tw_model_free(old);
+    return tw_model_train(ctx, more, opts, out, report);
+}
+
 tw_status tw_model_save(tw_ctx *ctx, const tw_model *m, const char *path)
 {
     const tw_status status = planned(ctx, "tw_model_save");
