@@ -1,4 +1,5 @@
 /* cmd_compare.c - topwork compare: which network, input and head does best on these photos. */
+#include "curve.h"
 #include "heads.h"
 #include "output.h"
 #include "report.h"
@@ -426,13 +427,42 @@ static int compare(session *s, const tw_dataset *dataset, const plan *p)
     return code;
 }
 
+/* The curve takes one of each: what train would take. */
+static int one_of_each(session *s, const plan *p, tw_train_opts *train)
+{
+    const options *const o = &s->opts;
+    tw_train_opts_init(train);
+    train->extract = p->opts.extract;
+    if (o->output) return session_fail_usage(s, "--learning-curve makes no model: no -o");
+    if (o->backbones.count > 1 || o->geometries.count > 1 || o->resizes.count > 1 ||
+        o->poolings.count > 1 || o->heads.count > 1 || o->C_list.count > 1 ||
+        o->alpha_list.count > 1 || o->gamma_list.count > 1 || o->neighbors_list.count > 1)
+        return session_fail_usage(s, "--learning-curve takes one of each: no lists");
+    if (o->backbones.count) train->backbone = o->backbones.items[0];
+    if (o->geometries.count) train->extract.geometry = o->geometries.items[0];
+    if (o->resizes.count) train->extract.resize = o->resizes.items[0];
+    if (o->poolings.count) train->extract.pooling = p->poolings[0];
+    train->test_size = o->test_size;
+    train->seed = (uint32_t)o->seed;
+    train->stratify = (tw_tristate)o->stratify;
+    train->groups = o->groups;
+    train->head = p->heads[0];
+    if (o->neighbors_list.count == 0 && train->head.neighbors) train->head.neighbors = 5;
+    return 0;
+}
+
 static int run(session *s)
 {
     const options *const o = &s->opts;
     tw_dataset *dataset = NULL;
     tw_dataset_opts opts;
+    tw_train_opts train;
     plan p = {0};
     int code = read_plan(s, &p);
+    if (code == 0 && o->learning_curve) code = one_of_each(s, &p, &train);
+    if (code == 0 && (o->svg || o->draws) && !o->learning_curve)
+        code = session_fail_usage(s, "--svg and --draws belong to --learning-curve");
+    if (code == 0 && o->svg) code = output_check(s, o->svg, OUTPUT_SVG);
     if (code == 0 && o->output) code = output_check(s, o->output, OUTPUT_TOPWORK);
     if (code == 0) {
         tw_dataset_opts_init(&opts);
@@ -446,7 +476,7 @@ static int run(session *s)
         if (!o->json) report_classes_text(dataset);
         session_flush(s);
         session_use_cache(s);
-        code = compare(s, dataset, &p);
+        code = o->learning_curve ? curve_run(s, dataset, &train) : compare(s, dataset, &p);
     }
     tw_dataset_free(dataset);
     plan_free(&p);
@@ -489,6 +519,9 @@ static const option_use uses[] = {
     {OPT_FOLDS, NULL},
     {OPT_REPEATS, NULL},
     {OPT_BUDGET, NULL},
+    {OPT_LEARNING_CURVE, NULL},
+    {OPT_DRAWS, NULL},
+    {OPT_SVG, NULL},
     {OPT_TEST_SIZE, NULL},
     {OPT_SEED, NULL},
     {OPT_STRATIFY, NULL},
@@ -528,7 +561,10 @@ const command command_compare = {
         "seed: StratifiedKFold, RepeatedStratifiedKFold with --repeats, GroupKFold with "
         "--groups.\n\n"
         "--budget ends the search: folds are then gone through one by one, after each the better "
-        "half of the settings goes on, and when the time is up the best so far is taken.",
+        "half of the settings goes on, and when the time is up the best so far is taken.\n\n"
+        "--learning-curve answers another question: how accurate is one head after training on 1, "
+        "2, "
+        "5, 10, ... photos a class, and would more photos help?",
     .output =
         "One row for each head over each set of features, with its best setting, the best row "
         "first: mean accuracy over the folds, its 95 % interval (Student's t, corrected for folds "

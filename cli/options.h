@@ -52,6 +52,9 @@ typedef enum option_id {
     OPT_NO_REJECT,
     OPT_UNKNOWN,
     OPT_UPDATE,
+    OPT_LEARNING_CURVE,
+    OPT_DRAWS,
+    OPT_SVG,
     OPT_BACKBONES,
     OPT_GEOMETRIES,
     OPT_RESIZES,
@@ -133,7 +136,7 @@ typedef struct options {
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *name, *dtype, *recipe_json;
-    const char *cache, *budget, *update;
+    const char *cache, *budget, *update, *svg;
     size_t cache_bytes;
     int no_cache;
     const char *head, *penalty, *loss, *metric, *weights, *calibrate;
@@ -142,7 +145,8 @@ typedef struct options {
     size_t pca, neighbors, batch_size, patience;
     double accept;
     const char *unknown;
-    size_t folds, repeats;
+    size_t folds, repeats, draws;
+    int learning_curve;
     text_list categories, hidden;
     text_list backbones, geometries, resizes, poolings, heads; /* what compare tries */
     text_list C_list, alpha_list, gamma_list, neighbors_list;

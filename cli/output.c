@@ -31,6 +31,8 @@ static bool begins_like(output_kind kind, const unsigned char *head, size_t n)
         return begins_like_topwork(head, n);
     case OUTPUT_NPY:
         return n >= 6 && memcmp(head, "\x93NUMPY", 6) == 0;
+    case OUTPUT_SVG:
+        return n >= 4 && memcmp(head, "<svg", 4) == 0;
     case OUTPUT_CSV:
         return n >= 5 && memcmp(head, "path", 4) == 0 && strchr(",\r\n", head[4]) && head[4];
     }
@@ -65,6 +67,7 @@ static int check_target(session *s, const char *path, const char *target, output
     static const char *const kinds[] = {
         [OUTPUT_TOPWORK] = "it exists and is no topwork file (--force replaces it)",
         [OUTPUT_NPY] = "it exists and is no .npy file (--force replaces it)",
+        [OUTPUT_SVG] = "it exists and is no SVG file (--force replaces it)",
         [OUTPUT_CSV] = "it exists and is no list of ours (--force replaces it)"};
     struct stat info;
     const size_t n = strlen(target);

@@ -8,6 +8,7 @@
 typedef enum output_kind {
     OUTPUT_TOPWORK, /* a model or a backbone */
     OUTPUT_NPY,
+    OUTPUT_SVG,
     OUTPUT_CSV /* a table of ours: its header line begins with "path" */
 } output_kind;
 

@@ -60,7 +60,7 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "list", "scan", "features", "choose C", "compare", "covariance",
+    const char *stage; /* "list", "scan", "features", "choose C", "compare", "curve", "covariance",
                           "components", "fit" or "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
@@ -120,12 +120,12 @@ typedef struct tw_dataset_opts {
 TW_API void tw_dataset_opts_init(tw_dataset_opts *opts);
 
 /* Reads path: a folder with one sub-folder a class, a folder holding train/ [val/] [test/] of such,
- * or a CSV manifest (path,label[,split][,group]; a header line; paths relative to the manifest). Order and
- * labels are scikit-learn's load_files': classes in byte order, files sorted, then shuffled with
- * seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders and files that
- * do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not there, no class,
- * one class (unless to_measure), an empty class, the same class twice, a line of the manifest that
- * cannot be read. TW_ERR_IO: a folder or the manifest cannot be read. */
+ * or a CSV manifest (path,label[,split][,group]; a header line; paths relative to the manifest).
+ * Order and labels are scikit-learn's load_files': classes in byte order, files sorted, then
+ * shuffled with seed 0; for a manifest: its own order, classes sorted. Hidden files, sub-folders
+ * and files that do not start like a picture are listed as skipped, not loaded. TW_ERR_DATA: not
+ * there, no class, one class (unless to_measure), an empty class, the same class twice, a line of
+ * the manifest that cannot be read. TW_ERR_IO: a folder or the manifest cannot be read. */
 TW_API tw_status tw_dataset_open(tw_ctx *ctx, const char *path, const tw_dataset_opts *opts,
                                  tw_dataset **out);
 TW_API void tw_dataset_free(tw_dataset *dataset);
@@ -204,8 +204,8 @@ typedef struct tw_cache_opts {
 } tw_cache_opts;
 TW_API void tw_cache_opts_init(tw_cache_opts *opts);
 
-/* TW_ERR_IO: the folder cannot be made or used. TW_ERR_FORMAT: what is there is damaged or no cache;
- * it is left alone. TW_ERR_ARG: open in this process already, or a size below 1 MiB. */
+/* TW_ERR_IO: the folder cannot be made or used. TW_ERR_FORMAT: what is there is damaged or no
+ * cache; it is left alone. TW_ERR_ARG: open in this process already, or a size below 1 MiB. */
 TW_API tw_status tw_cache_open(tw_ctx *ctx, const tw_cache_opts *opts, tw_cache **out);
 /* Writes what waits. After every context that uses it is freed or has another. */
 TW_API void tw_cache_free(tw_cache *cache);
@@ -313,14 +313,14 @@ TW_API tw_status tw_extract_npy(tw_ctx *ctx, tw_extractor *extractor, const tw_d
  * default. An option that the kind does not have must be left alone (TW_ERR_ARG). */
 typedef struct tw_head_opts {
     size_t size_bytes;
-    const char *kind; /* NULL: "logistic-regression"; "linear-svm", "svm-rbf", "mlp", "ridge", "knn",
-                         "nearest-centroid" */
+    const char *kind; /* NULL: "logistic-regression"; "linear-svm", "svm-rbf", "mlp", "ridge",
+                         "knn", "nearest-centroid" */
     uint32_t seed;    /* of whatever is random: MLP's start and order, folds of the calibration.
                          Default 42 */
     int balanced;     /* class_weight='balanced': logistic-regression, the SVMs, ridge */
-    size_t max_iter;  /* iterations, or epochs of the MLP; 0: 1000, MLP 200, svm-rbf without limit */
-    double tol;       /* 0: 1e-4, svm-rbf 1e-3 */
-    double C;         /* logistic-regression, the SVMs: inverse strength of the penalty; 0: 1; TW_AUTO */
+    size_t max_iter; /* iterations, or epochs of the MLP; 0: 1000, MLP 200, svm-rbf without limit */
+    double tol;      /* 0: 1e-4, svm-rbf 1e-3 */
+    double C; /* logistic-regression, the SVMs: inverse strength of the penalty; 0: 1; TW_AUTO */
     const char *penalty; /* logistic-regression: "l2" (NULL), "l1" or "elasticnet" */
     double l1_ratio;     /* of "elasticnet": share of the L1 part, in [0, 1] */
     const char *loss;    /* linear-svm: "squared_hinge" (NULL) or "hinge" */
@@ -337,11 +337,11 @@ typedef struct tw_head_opts {
     const char *metric;           /* knn: "euclidean" (NULL) or "cosine" */
     const char *weights;          /* knn: "uniform" (NULL) or "distance" */
     /* The steps before the head, in this order. */
-    int no_standardise;    /* leave StandardScaler out */
-    size_t pca;            /* PCA(n_components); 0: none */
-    int normalise;         /* Normalizer: each row to length 1 */
-    const char *calibrate; /* NULL: "sigmoid" (Platt) where the head has no probabilities of its own,
-                              else "none"; "isotonic" */
+    int no_standardise;     /* leave StandardScaler out */
+    size_t pca;             /* PCA(n_components); 0: none */
+    int normalise;          /* Normalizer: each row to length 1 */
+    const char *calibrate;  /* NULL: "sigmoid" (Platt) where the head has no probabilities of its
+                               own,  else "none"; "isotonic" */
     size_t calibrate_folds; /* 0: 5 */
 } tw_head_opts;
 TW_API void tw_head_opts_init(tw_head_opts *opts);
@@ -359,9 +359,9 @@ typedef struct tw_samples {
  * backbone in front. */
 typedef struct tw_classifier tw_classifier;
 
-/* opts NULL: tw_head_opts_init()'s. TW_AUTO for C or alpha: 5-fold cross-validation chooses. It borrows
- * nothing. TW_ERR_ARG: an option out of its range or none of this head's. TW_ERR_DATA: too few
- * samples for what is asked, a class without one, a feature that is not finite. */
+/* opts NULL: tw_head_opts_init()'s. TW_AUTO for C or alpha: 5-fold cross-validation chooses. It
+ * borrows nothing. TW_ERR_ARG: an option out of its range or none of this head's. TW_ERR_DATA: too
+ * few samples for what is asked, a class without one, a feature that is not finite. */
 TW_API tw_status tw_classifier_train(tw_ctx *ctx, const tw_samples *samples,
                                      const tw_head_opts *opts, tw_classifier **out);
 TW_API void tw_classifier_free(tw_classifier *classifier);
@@ -394,12 +394,12 @@ typedef struct tw_train_opts {
     double test_size; /* < 1: share of photos, ceil(test_size * n); >= 1: a number. Default 0.2 */
     uint32_t seed;    /* of the split and the folds. Default 42 */
     tw_tristate stratify; /* default: yes, and no with the reference recipe */
-    int groups;           /* photos of one group (tw_dataset_group()) stay on one side of the split */
-    tw_head_opts head;    /* C of logistic-regression: 0 means TW_AUTO here; with the reference
-                             recipe 1, and max_iter 100 */
-    int refit_all;        /* after measuring, fit once more on training and test part together */
-    double reject;        /* share, in (0, 1), of photos like the training part's to accept; what is
-                             less familiar is unknown. 0 (default): every photo is of a class */
+    int groups;        /* photos of one group (tw_dataset_group()) stay on one side of the split */
+    tw_head_opts head; /* C of logistic-regression: 0 means TW_AUTO here; with the reference
+                          recipe 1, and max_iter 100 */
+    int refit_all;     /* after measuring, fit once more on training and test part together */
+    double reject;     /* share, in (0, 1), of photos like the training part's to accept; what is
+                          less familiar is unknown. 0 (default): every photo is of a class */
 } tw_train_opts;
 TW_API void tw_train_opts_init(tw_train_opts *opts);
 
@@ -410,12 +410,12 @@ TW_API void tw_train_opts_init(tw_train_opts *opts);
  * TW_ERR_DIVERGED: a feature or the loss is not finite. */
 TW_API tw_status tw_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                                 tw_model **out, tw_report **report);
-/* Trains the model in the file at path on, with the photos of more: its own photos come from the cache
- * of ctx (or from more, where they are among its photos), stay in the part they were in, and more's
- * new ones are divided by test_size and seed of opts; the rest is as the model was trained. New
- * classes are added. The result is that of training from nothing on this division. Besides what
- * tw_model_open() and tw_model_train() say: TW_ERR_DATA: photos of the model that are neither in the
- * cache nor in more, or one that has another label there. The file is not changed. */
+/* Trains the model in the file at path on, with the photos of more: its own photos come from the
+ * cache of ctx (or from more, where they are among its photos), stay in the part they were in, and
+ * more's new ones are divided by test_size and seed of opts; the rest is as the model was trained.
+ * New classes are added. The result is that of training from nothing on this division. Besides what
+ * tw_model_open() and tw_model_train() say: TW_ERR_DATA: photos of the model that are neither in
+ * the cache nor in more, or one that has another label there. The file is not changed. */
 TW_API tw_status tw_model_update(tw_ctx *ctx, const char *path, const tw_dataset *more,
                                  const tw_train_opts *opts, tw_model **out, tw_report **report);
 
@@ -462,8 +462,8 @@ TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_
 
 typedef struct tw_compare_opts {
     size_t size_bytes;
-    tw_extract_opts extract;       /* of all; the lists below replace their fields in turn */
-    const char *const *backbones;  /* [n_backbones]; none: "sapling" */
+    tw_extract_opts extract;      /* of all; the lists below replace their fields in turn */
+    const char *const *backbones; /* [n_backbones]; none: "sapling" */
     size_t n_backbones;
     const char *const *geometries; /* [n_geometries] */
     size_t n_geometries;
@@ -471,8 +471,8 @@ typedef struct tw_compare_opts {
     size_t n_resizes;
     const tw_pooling *poolings; /* [n_poolings] */
     size_t n_poolings;
-    const tw_head_opts *heads; /* [n_heads] settings; TW_AUTO as C or alpha stands for all values that
-                                  the kind is worth trying with. None: logistic-regression,
+    const tw_head_opts *heads; /* [n_heads] settings; TW_AUTO as C or alpha stands for all values
+                                  that the kind is worth trying with. None: logistic-regression,
                                   linear-svm, svm-rbf and knn so */
     size_t n_heads;
     size_t folds, repeats; /* of the cross-validation; 0: 5 and 1 */
@@ -480,9 +480,9 @@ typedef struct tw_compare_opts {
     uint32_t seed;
     tw_tristate stratify;
     int groups;
-    double budget;  /* seconds after which the best so far is taken; 0: none */
-    int refit_all;  /* as in tw_train_opts */
-    double reject;  /* likewise */
+    double budget; /* seconds after which the best so far is taken; 0: none */
+    int refit_all; /* as in tw_train_opts */
+    double reject; /* likewise */
 } tw_compare_opts;
 TW_API void tw_compare_opts_init(tw_compare_opts *opts);
 
@@ -509,9 +509,9 @@ typedef struct tw_compare_row {
 /* Tries every setting over every set of features by cross-validation on the training part, what
  * stands before a head being fitted inside each fold; takes the best, fits it on the training part
  * and measures it once on the test part, which nothing saw before. Features come from the cache of
- * ctx and so do accuracies that an earlier or interrupted comparison found: with a cache it resumes.
- * model and report (either may be NULL) are as of tw_model_train(), and the model remembers how it
- * was chosen. Fails as that does. TW_ERR_DATA: folds that cannot be. */
+ * ctx and so do accuracies that an earlier or interrupted comparison found: with a cache it
+ * resumes. model and report (either may be NULL) are as of tw_model_train(), and the model
+ * remembers how it was chosen. Fails as that does. TW_ERR_DATA: folds that cannot be. */
 TW_API tw_status tw_compare(tw_ctx *ctx, const tw_dataset *dataset, const tw_compare_opts *opts,
                             tw_comparison **out, tw_model **model, tw_report **report);
 TW_API void tw_comparison_free(tw_comparison *comparison);
@@ -520,6 +520,38 @@ TW_API size_t tw_comparison_count(const tw_comparison *comparison);
 TW_API void tw_comparison_row(const tw_comparison *comparison, size_t i, tw_compare_row *out);
 /* 1: the budget ended it before all was tried. */
 TW_API int tw_comparison_stopped(const tw_comparison *comparison);
+
+/* ---- learning curves ------------------------------------------------------------------------- */
+
+typedef struct tw_curve tw_curve; /* accuracy after training on few, more, all photos */
+
+typedef struct tw_curve_point {
+    size_t per_class;   /* photos of each class trained on; all of a class that has no more */
+    size_t n_train;     /* of all classes together */
+    size_t draws;       /* of other photos that the mean is over; 1: all there are */
+    double mean;        /* accuracy on the test part */
+    double interval[2]; /* 95 % over the draws; NaN with one */
+} tw_curve_point;
+
+typedef struct tw_curve_summary {
+    double gain_last; /* accuracy that the last doubling of the photos brought */
+    double gain_next; /* what another may bring, by the trend of the last two */
+    int more_helps;   /* the last step is beyond the scatter of the draws and gain_next >= 0.005 */
+    size_t n_test;
+    const char *head; /* its kind; static */
+    double C;         /* or alpha; one for all points, chosen on the whole training part if asked */
+} tw_curve_summary;
+
+/* Trains on 1, 2, 5, 10, 20, 50, ... photos a class and on all, draws times (2 to 10000), each time
+ * with photos drawn anew by opts->seed, and measures on the test part that tw_model_train() would
+ * hold out. Features are made once. Fails as tw_model_train() does. */
+TW_API tw_status tw_learning_curve(tw_ctx *ctx, const tw_dataset *dataset,
+                                   const tw_train_opts *opts, size_t draws, tw_curve **out);
+TW_API void tw_curve_free(tw_curve *curve);
+TW_API size_t tw_curve_count(const tw_curve *curve);
+TW_API void tw_curve_at(const tw_curve *curve, size_t i,
+                        tw_curve_point *out); /* zeroes past the end */
+TW_API void tw_curve_sum(const tw_curve *curve, tw_curve_summary *out);
 
 /* ---- reports ------------------------------------------------------------------------------- */
 
@@ -544,8 +576,8 @@ typedef struct tw_summary {
     size_t iterations;
     tw_precision precision;
     size_t feature_count;
-    size_t n_cached; /* pictures whose features came from the cache */
-    double seconds_decode, seconds_network;              /* summed over threads; they overlap */
+    size_t n_cached;                        /* pictures whose features came from the cache */
+    double seconds_decode, seconds_network; /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */
     double photos_per_second;                            /* of the feature phase, wall */
     const char *isa; /* instruction set the engine ran on, in its own words ("avx512_core_amx");
@@ -560,7 +592,7 @@ typedef struct tw_summary {
     /* After tw_report_unknown(); else all zero. */
     size_t n_unknown;          /* photos of no class */
     size_t n_unknown_accepted; /* at the model's threshold */
-    double unknown_auroc;      /* chance that a photo of a class is more familiar than one of none */
+    double unknown_auroc; /* chance that a photo of a class is more familiar than one of none */
     double unknown_accepted_at_95; /* share of them accepted where 95 % of the test photos are */
 } tw_summary;
 

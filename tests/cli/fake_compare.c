@@ -77,3 +77,47 @@ int tw_comparison_stopped(const tw_comparison *c)
 {
     return c->stopped;
 }
+
+/* ---- learning curves ----------------------------------------------------------------------- */
+
+struct tw_curve {
+    size_t n;
+};
+
+tw_status tw_learning_curve(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
+                            size_t draws, tw_curve **out)
+{
+    const tw_status status = planned(ctx, "tw_learning_curve");
+    (void)dataset, (void)opts, (void)draws;
+    if (status != TW_OK) return status;
+    *out = calloc(1, sizeof **out);
+    if (!*out) abort();
+    (*out)->n = 4;
+    return TW_OK;
+}
+
+void tw_curve_free(tw_curve *curve)
+{
+    free(curve);
+}
+
+size_t tw_curve_count(const tw_curve *curve)
+{
+    return curve->n;
+}
+
+void tw_curve_at(const tw_curve *curve, size_t i, tw_curve_point *out)
+{
+    static const size_t sizes[] = {1, 2, 5, 8};
+    (void)curve;
+    const double mean = 0.5 + 0.1 * (double)i;
+    *out =
+        (tw_curve_point){sizes[i], 2 * sizes[i], i < 3 ? 10 : 1, mean, {mean - 0.05, mean + 0.05}};
+    if (i == 3) out->interval[0] = out->interval[1] = (double)NAN;
+}
+
+void tw_curve_sum(const tw_curve *curve, tw_curve_summary *out)
+{
+    (void)curve;
+    *out = (tw_curve_summary){0.1, 0.08, 1, 20, "logistic-regression", 0.01};
+}
