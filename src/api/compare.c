@@ -2,7 +2,6 @@
 #include "api/compare.h"
 
 #include "api/options.h"
-#include "features/cache.h"
 
 #include <math.h>
 #include <string.h>
@@ -253,25 +252,13 @@ static tw_status name_settings(comparing *s)
     return st;
 }
 
-static twi_key key_of(const comparing *s, size_t candidate, size_t fold, const char *what)
-{
-    twi_key key;
-    twi_digest digest;
-    twi_digest_start(&digest);
-    twi_digest_add(&digest, s->keys[candidate].bytes, TWI_DIGEST_BYTES);
-    twi_digest_add(&digest, &fold, sizeof fold);
-    twi_digest_add(&digest, what, strlen(what));
-    twi_digest_bytes(&digest, key.bytes);
-    return key;
-}
-
 static void remember(void *user, size_t candidate, size_t fold, double accuracy, double seconds)
 {
     const comparing *s = user;
     tw_cache *cache = twi_ctx_cache(s->ctx);
     if (!s->keys) return;
-    const twi_key right = key_of(s, candidate, fold, "accuracy");
-    const twi_key time = key_of(s, candidate, fold, "seconds");
+    const twi_key right = twi_compare_key(&s->keys[candidate], fold, "accuracy");
+    const twi_key time = twi_compare_key(&s->keys[candidate], fold, "seconds");
     twi_cache_put_number(cache, &right, accuracy);
     twi_cache_put_number(cache, &time, seconds);
     twi_cache_flush(s->ctx, cache, false);
@@ -285,8 +272,8 @@ static void recall(comparing *s)
             double *accuracy = &c->accuracy[i * c->columns + fold], seconds = 0.0;
             *accuracy = (double)NAN;
             if (!s->keys) continue;
-            const twi_key right = key_of(s, i, fold, "accuracy");
-            const twi_key time = key_of(s, i, fold, "seconds");
+            const twi_key right = twi_compare_key(&s->keys[i], fold, "accuracy");
+            const twi_key time = twi_compare_key(&s->keys[i], fold, "seconds");
             if (!twi_cache_get_number(twi_ctx_cache(s->ctx), &right, accuracy)) continue;
             (void)twi_cache_get_number(twi_ctx_cache(s->ctx), &time, &seconds);
             c->seconds[i] += seconds;
@@ -422,7 +409,7 @@ tw_status tw_compare(tw_ctx *ctx, const tw_dataset *dataset, const tw_compare_op
     if ((st = twi_comparison_rank(ctx, s.c)) != TW_OK) goto done;
     const twi_samples samples = {.y = s.y, .n = s.n, .k = s.k};
     const twi_folding folding = {s.fold_of, s.folds};
-    if ((st = twi_comparison_measure(ctx, s.c, &samples, &folding)) != TW_OK) goto done;
+    if ((st = twi_comparison_measure(ctx, s.c, &samples, &folding, s.keys)) != TW_OK) goto done;
     if (model || report) st = train_best(&s, &best, report);
     if (st != TW_OK) goto done;
     if (model) *model = best, best = NULL;

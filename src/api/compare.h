@@ -6,6 +6,7 @@
 #include "api/harvest.h"
 #include "api/model.h"
 #include "api/parts.h"
+#include "features/cache.h"
 #include "learn/search.h"
 
 /* One set of features of the training part. */
@@ -36,9 +37,13 @@ struct tw_comparison {
 
 /* Sorts what is known into rows, with intervals and tests against the first. */
 tw_status twi_comparison_rank(tw_ctx *ctx, tw_comparison *c);
-/* Fits the best of each kind once on all rows: time and size. samples: x and d are set here. */
+/* The name under which something about a setting is remembered: its own key, with a fold and a
+ * word. */
+twi_key twi_compare_key(const twi_key *setting, size_t fold, const char *what);
+/* Fits the best of each kind once on all rows: time and size, unless the cache of ctx knows them.
+ * samples: x and d are set here; keys [n_candidates] or NULL. */
 tw_status twi_comparison_measure(tw_ctx *ctx, tw_comparison *c, const twi_samples *samples,
-                                 const twi_folding *folding);
+                                 const twi_folding *folding, const twi_key *keys);
 /* What a model remembers of it. New; NULL: no memory. */
 twi_json *twi_comparison_to_json(const tw_comparison *c, size_t folds, size_t repeats);
 

@@ -124,8 +124,56 @@ static tw_status size_of(tw_ctx *ctx, const twi_classifier *classifier, size_t *
     return st;
 }
 
+twi_key twi_compare_key(const twi_key *setting, size_t fold, const char *what)
+{
+    twi_key key;
+    twi_digest digest;
+    twi_digest_start(&digest);
+    twi_digest_add(&digest, setting->bytes, TWI_DIGEST_BYTES);
+    twi_digest_add(&digest, &fold, sizeof fold);
+    twi_digest_add(&digest, what, strlen(what));
+    twi_digest_bytes(&digest, key.bytes);
+    return key;
+}
+
+static bool recall_row(tw_ctx *ctx, const twi_key *setting, tw_compare_row *row, size_t *head_bytes)
+{
+    const twi_key time = twi_compare_key(setting, SIZE_MAX, "fit");
+    const twi_key size = twi_compare_key(setting, SIZE_MAX, "bytes");
+    double bytes;
+    if (!twi_cache_get_number(twi_ctx_cache(ctx), &time, &row->seconds_fit)) return false;
+    if (!twi_cache_get_number(twi_ctx_cache(ctx), &size, &bytes)) return false;
+    *head_bytes = (size_t)bytes;
+    return true;
+}
+
+static void remember_row(tw_ctx *ctx, const twi_key *setting, const tw_compare_row *row,
+                         size_t head_bytes)
+{
+    const twi_key time = twi_compare_key(setting, SIZE_MAX, "fit");
+    const twi_key size = twi_compare_key(setting, SIZE_MAX, "bytes");
+    twi_cache_put_number(twi_ctx_cache(ctx), &time, row->seconds_fit);
+    twi_cache_put_number(twi_ctx_cache(ctx), &size, (double)head_bytes);
+    twi_cache_flush(ctx, twi_ctx_cache(ctx), false);
+}
+
+/* samples: those of the row's view. */
+static tw_status fit_row(tw_ctx *ctx, const twi_candidate *candidate, const twi_samples *samples,
+                         const twi_folding *folding, tw_compare_row *row, size_t *head_bytes)
+{
+    twi_classifier classifier = {0};
+    tw_head_opts opts = candidate->opts;
+    if (folding->folds < 2) opts.calibrate = "none";
+    const double start = twi_seconds();
+    tw_status st = twi_classifier_fit(ctx, samples, &opts, folding, &classifier);
+    row->seconds_fit = twi_seconds() - start;
+    if (st == TW_OK) st = size_of(ctx, &classifier, head_bytes);
+    twi_classifier_free(&classifier);
+    return st;
+}
+
 tw_status twi_comparison_measure(tw_ctx *ctx, tw_comparison *c, const twi_samples *samples,
-                                 const twi_folding *folding)
+                                 const twi_folding *folding, const twi_key *keys)
 {
     size_t kinds = 0, done = 0;
     tw_status st = TW_OK;
@@ -133,20 +181,21 @@ tw_status twi_comparison_measure(tw_ctx *ctx, tw_comparison *c, const twi_sample
     for (size_t i = 0; i < c->n_rows && st == TW_OK; i++) {
         const twi_candidate *candidate = &c->candidates[c->order[i]];
         const twi_compare_view *view = &c->views[candidate->view];
+        const twi_key *key = keys ? &keys[c->order[i]] : NULL;
+        tw_compare_row *row = &c->rows[i];
         twi_samples rows = *samples;
-        twi_classifier classifier = {0};
-        if (!c->rows[i].best_of_kind) continue;
+        size_t head_bytes = 0;
+        if (!row->best_of_kind) continue;
         rows.x = view->harvest.x;
         rows.d = view->harvest.d;
         st = twi_progress(ctx, "fit", done++, kinds, 0);
-        const double start = twi_seconds();
-        if (st == TW_OK)
-            st = twi_classifier_fit(ctx, &rows, &candidate->opts, folding, &classifier);
-        c->rows[i].seconds_fit = twi_seconds() - start;
-        c->rows[i].model_bytes = view->weight_bytes;
-        if (st == TW_OK) st = size_of(ctx, &classifier, &c->rows[i].model_bytes);
-        if (st == TW_OK) twi_classifier_free(&classifier);
+        if (st == TW_OK && !(key && recall_row(ctx, key, row, &head_bytes))) {
+            st = fit_row(ctx, candidate, &rows, folding, row, &head_bytes);
+            if (st == TW_OK && key) remember_row(ctx, key, row, head_bytes);
+        }
+        row->model_bytes = view->weight_bytes + head_bytes;
     }
+    if (keys && st == TW_OK) twi_cache_flush(ctx, twi_ctx_cache(ctx), true);
     return st;
 }
 

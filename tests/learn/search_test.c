@@ -245,8 +245,6 @@ static void rare_classes_and_senseless_settings(void **state)
         if (w->set.y[i] == 2) w->set.y[i] = i < 3 ? 2 : 1;
     for (size_t r = 0; r < REPEATS; r++)
         for (size_t i = 0; i < 3; i++) w->fold_of[r * N + i] = 0; /* all of class 2 in fold 0 */
-    add(w, 0, "knn", 0, 0);
-    w->n--;
     w->candidates[1].opts.neighbors = 100000;
     run(w, 0.0, NULL);
     for (size_t c = 0; c < w->n; c++)
