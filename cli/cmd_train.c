@@ -202,7 +202,7 @@ static int check_update(session *s)
             return session_fail_usage(s,
                                       "--update keeps how the model was trained: --%s cannot "
                                       "be given",
-                                      option_table[kept[i]].name);
+                                      option_at(kept[i])->name);
     return 0;
 }
 

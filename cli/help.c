@@ -20,7 +20,7 @@ static void put_value(const option *opt)
 
 static void put_option(const option_use *use)
 {
-    const option *const opt = &option_table[use->id];
+    const option *const opt = option_at(use->id);
     printf("%*s", INDENT, "");
     if (opt->letter) printf("-%c, ", opt->letter);
     printf("--%s", opt->name);
@@ -98,7 +98,7 @@ void help_program(void)
 void help_option_list(const command *cmd)
 {
     for (size_t i = 0; i < cmd->use_count; i++) {
-        const option *const opt = &option_table[cmd->uses[i].id];
+        const option *const opt = option_at(cmd->uses[i].id);
         printf("%s\t%c\t%s\t", opt->name, opt->letter ? opt->letter : '-',
                opt->kind == OPTION_FLAG ? "flag" : "value");
         for (size_t w = 0; opt->words && opt->words[w]; w++)

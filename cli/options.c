@@ -34,8 +34,8 @@ void options_init(options *o)
 void options_free(options *o)
 {
     for (size_t id = 0; id < OPT_COUNT; id++) {
-        if (option_table[id].kind != OPTION_LIST) continue;
-        text_list *const list = (text_list *)(void *)((char *)o + option_table[id].field);
+        if (option_at(id)->kind != OPTION_LIST) continue;
+        text_list *const list = (text_list *)(void *)((char *)o + option_at(id)->field);
         for (size_t i = 0; i < list->count; i++) free(list->items[i]);
         free(list->items);
         *list = (text_list){0}; /* two options may share one */
@@ -71,7 +71,7 @@ static const char *nearest(const command *cmd, const char *typed)
     const char *best = NULL;
     size_t best_distance = strlen(typed) / 3 + 1;
     for (size_t i = 0; i < cmd->use_count; i++) {
-        const char *const name = option_table[cmd->uses[i].id].name;
+        const char *const name = option_at(cmd->uses[i].id)->name;
         const size_t distance = text_distance(typed, name);
         /* a beginning of the name counts as near: --test for --test-size */
         const bool begins = strlen(typed) >= 3 && strncmp(typed, name, strlen(typed)) == 0;
@@ -86,7 +86,7 @@ static const char *nearest(const command *cmd, const char *typed)
 static parse_result unknown_long(const parser *p, const char *typed)
 {
     for (size_t id = 0; id < OPT_COUNT; id++)
-        if (strcmp(option_table[id].name, typed) == 0)
+        if (strcmp(option_at(id)->name, typed) == 0)
             return usage(p, "%s takes no option --%s", p->cmd->name, typed);
     const char *const near = nearest(p->cmd, typed);
     char *const shown = text_escape(typed);
@@ -102,7 +102,7 @@ static parse_result unknown_long(const parser *p, const char *typed)
 static parse_result find_long(const parser *p, const char *typed, option_id *id)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
-        if (strcmp(option_table[i].name, typed) == 0 && takes(p->cmd, (option_id)i)) {
+        if (strcmp(option_at(i)->name, typed) == 0 && takes(p->cmd, (option_id)i)) {
             *id = (option_id)i;
             return PARSE_OK;
         }
@@ -112,7 +112,7 @@ static parse_result find_long(const parser *p, const char *typed, option_id *id)
 static parse_result find_letter(const parser *p, char letter, option_id *id)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
-        if (option_table[i].letter == letter && takes(p->cmd, (option_id)i)) {
+        if (option_at(i)->letter == letter && takes(p->cmd, (option_id)i)) {
             *id = (option_id)i;
             return PARSE_OK;
         }
@@ -247,7 +247,7 @@ static parse_result read_list(const parser *p, const option *opt, const char *te
 
 static parse_result store(const parser *p, option_id id, const char *text)
 {
-    const option *const opt = &option_table[id];
+    const option *const opt = option_at(id);
     void *const field = (char *)p->o + opt->field;
     int place = 0;
     double number = 0.0;
@@ -299,7 +299,7 @@ static parse_result parse_long(const parser *p, int argc, char **argv, int *i)
     option_id id = OPT_HELP;
     const parse_result r = find_long(p, name, &id);
     if (r != PARSE_OK) return r;
-    if (option_table[id].kind == OPTION_FLAG) {
+    if (option_at(id)->kind == OPTION_FLAG) {
         if (equals) return usage(p, "--%s takes no value", name);
         return store(p, id, "");
     }
@@ -315,7 +315,7 @@ static parse_result parse_letters(const parser *p, int argc, char **argv, int *i
         option_id id = OPT_HELP;
         parse_result r = find_letter(p, *at, &id);
         if (r != PARSE_OK) return r;
-        if (option_table[id].kind != OPTION_FLAG) {
+        if (option_at(id)->kind != OPTION_FLAG) {
             if (at[1]) return store(p, id, at + 1);
             if (*i + 1 >= argc) return usage(p, "-%c needs a value", *at);
             return store(p, id, argv[++*i]);

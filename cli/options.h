@@ -1,4 +1,4 @@
-/* options.h - the words of the command line. One table (option_table.c) holds every option, so that
+/* options.h - the words of the command line. One table (option_at()) holds every option, so that
  * an option is the same word with the same meaning in every command that takes it. Where compare
  * takes a list of what train takes one of, two rows have one name. */
 #ifndef TOPWORK_CLI_OPTIONS_H
@@ -116,7 +116,9 @@ typedef struct option {
     const char *help;
 } option;
 
-extern const option option_table[OPT_COUNT];
+const option *option_at(option_id id);
+/* Rows of it; those of other files have no name. */
+extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT];
 
 enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
 enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
