@@ -81,7 +81,7 @@ static size_t digits(size_t n)
 void report_classes_text(const tw_dataset *dataset)
 {
     const size_t n = tw_dataset_count(dataset), k = tw_dataset_class_count(dataset);
-    printf("%zu photos in %zu classes\n", n, k);
+    printf("%zu photo%s in %zu class%s\n", n, n == 1 ? "" : "s", k, k == 1 ? "" : "es");
     size_t *const counts = calloc(k + 1, sizeof *counts);
     if (!counts) return; /* the counts are a courtesy; work that needs memory will say so */
     size_t width = 0;
@@ -330,6 +330,9 @@ void report_text(const tw_report *report)
     printf("\naccuracy  %.4f  (%zu of %zu; 95 %% interval %.4f to %.4f)\n", sum.accuracy,
            sum.n_correct, sum.n_test, sum.interval[0], sum.interval[1]);
     printf("baseline  %.4f  (always answering the commonest class)\n", sum.baseline_accuracy);
+    if (sum.n_leaked)
+        printf("leaks     %zu of the %zu test photos have a copy among the training photos\n",
+               sum.n_leaked, sum.n_test);
     if (sum.classes > 2 && sum.top_k > 1)
         printf("top-%zu     %.4f  (the right class is among the %zu most probable)\n", sum.top_k,
                sum.top_k_accuracy, sum.top_k);
@@ -420,6 +423,7 @@ void report_json(js *j, const tw_report *report)
     js_double(j, "baseline_accuracy", sum.baseline_accuracy);
     js_size(j, "top_k", sum.top_k);
     js_double(j, "top_k_accuracy", sum.top_k_accuracy);
+    if (sum.n_train) js_size(j, "n_leaked", sum.n_leaked);
     known_json(j, &sum);
     confusion_json(j, report, sum.classes);
     classes_json(j, report, sum.classes);

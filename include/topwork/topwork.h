@@ -60,8 +60,8 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "list", "scan", "features", "choose C", "compare", "curve", "covariance",
-                          "components", "fit" or "import"; static */
+    const char *stage; /* "list", "scan", "features", "look", "near", "choose C", "compare",
+                          "curve", "covariance", "components", "fit" or "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
     size_t failed;     /* how many of done were skipped */
@@ -553,6 +553,77 @@ TW_API void tw_curve_at(const tw_curve *curve, size_t i,
                         tw_curve_point *out); /* zeroes past the end */
 TW_API void tw_curve_sum(const tw_curve *curve, tw_curve_summary *out);
 
+/* ---- auditing ------------------------------------------------------------------------------- */
+
+typedef enum tw_finding_kind {
+    TW_FINDING_UNREADABLE = 0,     /* no picture, or damaged; reason says */
+    TW_FINDING_DUPLICATE = 1,      /* the same bytes as other */
+    TW_FINDING_NEAR_DUPLICATE = 2, /* the same picture as other, encoded anew, resized, cut by up to
+                                      a fifth or mirrored; value: cosine of the whitened features */
+    TW_FINDING_LABEL = 3,          /* its features speak for other_class; value: the probability of
+                                      that by a classifier that has not seen it */
+    TW_FINDING_TINY = 4,           /* value: short side in pixels, below 64 */
+    TW_FINDING_DARK = 5,           /* value: mean luma of 0..255, below 16 */
+    TW_FINDING_BLANK = 6,          /* value: standard deviation of luma, below 6 */
+    TW_FINDING_SHAPE = 7,          /* value: long side over short side, above 4 */
+    TW_FINDING_FEW = 8,            /* a class; value: its pictures, less than 10 */
+    TW_FINDING_RARE = 9 /* a class; value: its pictures, less than a tenth of another's */
+} tw_finding_kind;
+
+/* Texts are borrowed from the audit; NULL where they have no meaning. */
+typedef struct tw_finding {
+    tw_finding_kind kind;
+    const char *path; /* relative to the data set, of unreadable ones as it was opened; NULL: a
+                         finding about a class */
+    const char *class_name;
+    tw_part part;      /* TRAIN or TEST as training would divide; NONE: not divided */
+    const char *other; /* of duplicates */
+    const char *other_class;
+    tw_part other_part;
+    const char *reason;
+    size_t group;      /* of duplicates: all copies of one picture have one number, from 1. All but
+                          the first in byte order of paths are found */
+    int leak;          /* copies stand in the training part and in the test part */
+    int contradiction; /* copies are of different classes */
+    double value;
+} tw_finding;
+
+typedef struct tw_audit_summary {
+    size_t pictures;        /* that could be read */
+    size_t n_train, n_test; /* as training would divide them; 0, 0: it could not */
+    size_t copy_sets;       /* pictures of which there are copies */
+    size_t leaks;           /* of the test part, with a copy in the training part */
+    size_t contradictions;  /* copy_sets whose copies are of different classes */
+    int labels_checked;
+    double accuracy; /* of the classifier that checked them, on pictures it had not seen */
+} tw_audit_summary;
+
+typedef struct tw_audit_opts {
+    size_t size_bytes;
+    tw_extract_opts extract;
+    const char *backbone; /* NULL: "sapling" */
+    double test_size;     /* these four as in tw_train_opts */
+    uint32_t seed;
+    tw_tristate stratify;
+    int groups;
+} tw_audit_opts;
+TW_API void tw_audit_opts_init(tw_audit_opts *opts);
+
+typedef struct tw_audit tw_audit; /* findings, in the order of kinds */
+
+/* Looks at every picture of dataset (open it with to_measure: one class is enough) for what would
+ * make a training's numbers lie. Changes nothing on disk but the cache of ctx, whose features and
+ * looks it uses. Labels are checked by logistic regression, copies of a picture in one fold
+ * (confident learning: Northcutt, Jiang & Chuang 2021). How well it finds: docs/audit.md. Fails as
+ * tw_backbone_open() and tw_extractor_new() do. TW_ERR_DATA: no picture could be read. */
+TW_API tw_status tw_audit_run(tw_ctx *ctx, const tw_dataset *dataset, const tw_audit_opts *opts,
+                              tw_audit **out);
+TW_API void tw_audit_free(tw_audit *audit);
+TW_API size_t tw_audit_count(const tw_audit *audit);
+TW_API void tw_audit_finding(const tw_audit *audit, size_t i,
+                             tw_finding *out); /* zeroes past the end */
+TW_API void tw_audit_sum(const tw_audit *audit, tw_audit_summary *out);
+
 /* ---- reports ------------------------------------------------------------------------------- */
 
 typedef struct tw_class_score {
@@ -576,6 +647,9 @@ typedef struct tw_summary {
     size_t iterations;
     tw_precision precision;
     size_t feature_count;
+    size_t n_leaked; /* of n_test, with a copy among the training part: of the same bytes or, where
+                        that is soon found out, nearly the same (tw_audit_run() looks closer). The
+                        log warns of them. Training only */
     size_t n_cached;                        /* pictures whose features came from the cache */
     double seconds_decode, seconds_network; /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */

@@ -81,6 +81,8 @@ twi_json *twi_report_to_json(const tw_report *report)
     bool ok = twi_json_set(json, "n_train", twi_json_integer((int64_t)s->n_train));
     ok &= twi_json_set(json, "n_test", twi_json_integer((int64_t)s->n_test));
     ok &= twi_json_set(json, "n_skipped", twi_json_integer((int64_t)s->n_skipped));
+    if (s->n_leaked > 0)
+        ok &= twi_json_set(json, "n_leaked", twi_json_integer((int64_t)s->n_leaked));
     ok &= twi_json_set(json, "accuracy", twi_json_number(s->accuracy));
     for (size_t i = 0; i < 2; i++) ok &= twi_json_append(interval, twi_json_number(s->interval[i]));
     ok &= twi_json_set(json, "accuracy_interval", interval);

@@ -1,4 +1,5 @@
 /* train.c - the main line: split, features, scaler, head, measurement, model. */
+#include "api/audit.h"
 #include "api/harvest.h"
 #include "api/model.h"
 #include "api/options.h"
@@ -138,6 +139,20 @@ static tw_status features(training *t)
     twi_extractor_free(t->extractor); /* its buffers are not needed while fitting */
     t->extractor = NULL;
     return label_rows(t);
+}
+
+/* A test picture that was trained on, too, says nothing. */
+static tw_status warn_of_leaks(training *t)
+{
+    tw_summary *s = &t->report->summary;
+    const size_t n_test = t->harvest.rows - t->train_rows;
+    const tw_status st = twi_leaks_count(t->ctx, &t->harvest, t->train_rows, &s->n_leaked);
+    if (st == TW_OK && s->n_leaked > 0)
+        twi_log(t->ctx, TW_LOG_WARNING,
+                "%zu of the %zu test pictures have a copy among the training pictures: the "
+                "accuracy is too good; 'topwork audit' lists them",
+                s->n_leaked, n_test);
+    return st;
 }
 
 /* ---- head ---------------------------------------------------------------------------------- */
@@ -437,6 +452,7 @@ tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train
     if (st != TW_OK) goto done;
     if ((st = split(&t)) != TW_OK) goto done;
     if ((st = features(&t)) != TW_OK) goto done;
+    if ((st = warn_of_leaks(&t)) != TW_OK) goto done;
     const double fit_start = twi_seconds();
     if ((st = fit_and_measure(&t)) != TW_OK) goto done;
     tw_summary *s = &t.report->summary;
