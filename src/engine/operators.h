@@ -20,7 +20,7 @@ typedef void (*twi_reference_fn)(const twi_reference_args *args);
 typedef struct twi_operator {
     twi_reference_fn compute;         /* plain C, the judge of the others */
     tw_status (*build)(twi_build *b); /* oneDNN's; NULL: plain C there too */
-    bool fuses;                       /* build takes care of fused_relu and fused_add */
+    bool fuses;                       /* build takes care of fused and fused_add */
 } twi_operator;
 
 const twi_operator *twi_operator_of(twi_op op);

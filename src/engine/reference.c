@@ -15,7 +15,7 @@ typedef struct reference_state {
 static void finish(const reference_state *state, const float *sum, float *out)
 {
     for (size_t i = 0; sum && i < state->elements; i++) out[i] += sum[i];
-    for (size_t i = 0; state->node.fused_relu && i < state->elements; i++)
+    for (size_t i = 0; state->node.fused.op == TWI_OP_RELU && i < state->elements; i++)
         if (!(out[i] > 0.0f)) out[i] = 0.0f;
 }
 

@@ -105,14 +105,15 @@ static void fuse_sums(plan *p)
     }
 }
 
-static void fuse_relus(plan *p)
+static void fuse_activations(plan *p)
 {
     for (uint32_t i = 0; i < p->from->n; i++) {
-        if (!p->items[i].alive || p->items[i].node.op != TWI_OP_RELU) continue;
+        const twi_activation activation = twi_activation_of(&p->items[i].node);
+        if (!p->items[i].alive || activation.op != TWI_OP_RELU) continue;
         const uint32_t source = holder(p, p->items[i].node.inputs[0]);
         item *it = &p->items[source];
-        if (!has_weights(it) || it->uses != 1 || it->node.fused_relu) continue;
-        it->node.fused_relu = true;
+        if (!has_weights(it) || it->uses != 1 || it->node.fused.op != TWI_OP_INPUT) continue;
+        it->node.fused = activation;
         merge(p, i, source);
     }
 }
@@ -128,7 +129,7 @@ static tw_status emit(tw_ctx *ctx, plan *p, item *it)
     const tw_status st = twi_network_append(ctx, p->to, &node, &it->id);
     if (st != TW_OK) return st;
     twi_node *made = &p->to->nodes[it->id];
-    made->fused_relu = it->node.fused_relu;
+    made->fused = it->node.fused;
     if (it->node.fused_add != TWI_NO_NODE)
         made->fused_add = p->items[holder(p, it->node.fused_add)].id;
     assert(made->fused_add == TWI_NO_NODE || made->fused_add < it->id);
@@ -151,15 +152,15 @@ static tw_status append_output(tw_ctx *ctx, twi_network *network, twi_op op)
 
 /* What stands behind the target for each output. */
 static const struct output_row {
-    bool classifier; /* the target is logits, not the feature node */
-    twi_op op;       /* appended; TWI_OP_INPUT: nothing */
-    size_t in_rank;  /* ... when the target has this rank */
+    bool classifier;   /* the target is logits, not the feature node */
+    twi_op op;         /* appended; TWI_OP_INPUT: nothing */
+    unsigned in_ranks; /* ... when the target has one of these: TWI_RANK() */
 } outputs[] = {
-    [TWI_OUTPUT_AVG] = {false, TWI_OP_GLOBAL_AVG_POOL, 3},
-    [TWI_OUTPUT_MAX] = {false, TWI_OP_GLOBAL_MAX_POOL, 3},
-    [TWI_OUTPUT_FLAT] = {false, TWI_OP_FLATTEN, 3},
+    [TWI_OUTPUT_AVG] = {false, TWI_OP_GLOBAL_AVG_POOL, TWI_RANK(3) | TWI_RANK(2)},
+    [TWI_OUTPUT_MAX] = {false, TWI_OP_GLOBAL_MAX_POOL, TWI_RANK(3) | TWI_RANK(2)},
+    [TWI_OUTPUT_FLAT] = {false, TWI_OP_FLATTEN, TWI_RANK(3) | TWI_RANK(2)},
     [TWI_OUTPUT_LOGITS] = {true, TWI_OP_INPUT, 0},
-    [TWI_OUTPUT_PROBABILITIES] = {true, TWI_OP_SOFTMAX, 1},
+    [TWI_OUTPUT_PROBABILITIES] = {true, TWI_OP_SOFTMAX, TWI_RANK(1)},
 };
 
 static tw_status build(tw_ctx *ctx, plan *p, uint32_t target, const struct output_row *row)
@@ -170,7 +171,7 @@ static tw_status build(tw_ctx *ctx, plan *p, uint32_t target, const struct outpu
         if (p->items[i].alive) st = emit(ctx, p, &p->items[i]);
     if (st != TW_OK) return st;
     assert(p->items[holder(p, target)].id == p->to->n - 1);
-    if (row->in_rank == p->ranks[target]) st = append_output(ctx, p->to, row->op);
+    if (row->in_ranks & TWI_RANK(p->ranks[target])) st = append_output(ctx, p->to, row->op);
     p->to->feature = row->classifier ? 0 : (uint32_t)(p->to->n - 1);
     p->to->logits = row->classifier ? (uint32_t)(p->to->n - 1) : TWI_NO_NODE;
     return st;
@@ -186,9 +187,8 @@ static tw_status find_target(tw_ctx *ctx, const twi_network *network, const stru
         return twi_fail(ctx, TW_ERR_FORMAT, "the output is layer %zu of %zu", (size_t)*target,
                         network->n);
     if (row->classifier && ranks[*target] != 1)
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: class scores are a feature map; need a vector",
-                        network->nodes[*target].name);
+        return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: class scores have %zu axes; need a vector",
+                        network->nodes[*target].name, ranks[*target]);
     return TW_OK;
 }
 
@@ -205,7 +205,8 @@ tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi
     if ((st = twi_network_new(ctx, network->input_channels, &p.to)) != TW_OK) goto done;
     if ((st = twi_zalloc(ctx, network->n, &p.items)) != TW_OK) goto done;
     for (uint32_t i = 0; i < network->n; i++) {
-        assert(!network->nodes[i].fused_relu && network->nodes[i].fused_add == TWI_NO_NODE);
+        assert(network->nodes[i].fused.op == TWI_OP_INPUT &&
+               network->nodes[i].fused_add == TWI_NO_NODE);
         p.items[i].node = network->nodes[i];
         p.items[i].value = i;
     }
@@ -213,7 +214,7 @@ tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi
     if (fuse) {
         if ((st = fold_norms(ctx, &p)) != TW_OK) goto done;
         fuse_sums(&p);
-        fuse_relus(&p);
+        fuse_activations(&p);
     }
     if ((st = build(ctx, &p, target, row)) != TW_OK) goto done;
     *out = p.to, p.to = NULL; /* handed over */

@@ -99,9 +99,9 @@ static void a_residual_block_is_four_convolutions(void **state)
     assert_int_equal(count_op(fused, TWI_OP_CONV), 4);
     assert_int_equal(fused->nodes[5].op, TWI_OP_GLOBAL_AVG_POOL);
     const twi_node *last = &fused->nodes[4]; /* the shortcut came last: it takes the sum */
-    assert_true(last->fused_relu);
+    assert_true(last->fused.op == TWI_OP_RELU);
     assert_int_equal(last->fused_add, 3);
-    assert_false(fused->nodes[3].fused_relu);
+    assert_false(fused->nodes[3].fused.op == TWI_OP_RELU);
     assert_int_equal(fused->feature, 5);
     twi_network *cut = compiled(network, TWI_OUTPUT_AVG, false);
     same_values(cut, fused);
@@ -125,7 +125,7 @@ static void a_shared_convolution_is_left_alone(void **state)
     assert_int_equal(fused->nodes[3].op, TWI_OP_CONV);
     assert_int_equal(fused->nodes[3].groups, 4);
     assert_int_equal(fused->nodes[3].fused_add, 2);
-    assert_false(fused->nodes[1].fused_relu);
+    assert_false(fused->nodes[1].fused.op == TWI_OP_RELU);
     twi_network *cut = compiled(s.network, TWI_OUTPUT_MAX, false);
     same_values(cut, fused);
     twi_network_free(cut);
@@ -167,7 +167,7 @@ static void unfolded_weights_are_borrowed(void **state)
     twi_network *fused = compiled(s.network, TWI_OUTPUT_FLAT, true);
     assert_ptr_equal(fused->nodes[1].params[0], s.network->nodes[conv].params[0]);
     assert_int_equal(fused->weights.n, 0);
-    assert_true(fused->nodes[1].fused_relu);
+    assert_true(fused->nodes[1].fused.op == TWI_OP_RELU);
     assert_true(fused->nodes[2].nhwc);
     twi_network_free(fused);
     twi_network_free(s.network);

@@ -193,7 +193,7 @@ static void naive_node(const naive *run, size_t at)
     }
     for (size_t i = 0; i < naive_count(os); i++) {
         if (node->fused_add != TWI_NO_NODE) out[i] += run->values[node->fused_add][i];
-        if (node->fused_relu) out[i] = fmax(out[i], 0);
+        if (node->fused.op == TWI_OP_RELU) out[i] = fmax(out[i], 0);
     }
 }
 

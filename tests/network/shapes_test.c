@@ -123,7 +123,7 @@ static void shape_errors_name_the_layer(void **state)
     s = sketch_new(ctx, 3, 1);
     sketch_dense(&s, 0, 3, 2);
     expect_error(twi_network_shapes(ctx, s.network, 8, 8, shapes), TW_ERR_FORMAT,
-                 "layer dense1: a feature map comes in; dense needs a vector");
+                 "layer dense1: a feature map comes in; dense needs a list of tokens or a vector");
     twi_network_free(s.network);
 
     s = sketch_new(ctx, 3, 1);

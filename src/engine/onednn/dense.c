@@ -16,7 +16,7 @@ tw_status twi_onednn_dense(twi_build *b)
                            .out = &b->shapes[b->node],
                            .dtype = twi_onednn_dtype(b),
                            .bias = node->params[TWI_PARAM_BIAS] != NULL,
-                           .relu = node->fused_relu,
+                           .relu = node->fused.op == TWI_OP_RELU,
                            .sum = node->fused_add != TWI_NO_NODE};
     tw_status st = twi_primitive_dense(b->ctx, b->program->device, &spec, &dense);
     if (st == TW_OK)

@@ -221,14 +221,15 @@ static tw_status finish(twi_build *b)
     const twi_primitive *primitive;
     uint32_t in[2] = {value, TWI_NO_VALUE}, out = value;
     tw_status st;
-    if (node->fused_add == TWI_NO_NODE && !node->fused_relu) return TW_OK;
+    if (node->fused_add == TWI_NO_NODE && node->fused.op != TWI_OP_RELU) return TW_OK;
     if (node->fused_add == TWI_NO_NODE) {
         st = twi_primitive_relu(b->ctx, b->program->device, layout, &primitive);
         return st == TW_OK ? twi_onednn_step(b, primitive, 1, in, NULL, &out) : st;
     }
     st = twi_onednn_as(b, b->value_of[node->fused_add], layout, &in[1]);
     if (st == TW_OK)
-        st = twi_primitive_add(b->ctx, b->program->device, layout, node->fused_relu, &primitive);
+        st = twi_primitive_add(b->ctx, b->program->device, layout, node->fused.op == TWI_OP_RELU,
+                               &primitive);
     return st == TW_OK ? twi_onednn_step(b, primitive, 2, in, NULL, &out) : st;
 }
 

@@ -21,14 +21,15 @@ tw_status twi_onednn_add(twi_build *b)
     const twi_primitive *add;
     tw_status st = twi_onednn_as(b, in[1], layout, &in[1]);
     if (st == TW_OK)
-        st =
-            twi_primitive_add(b->ctx, b->program->device, layout, node->fused_relu && !three, &add);
+        st = twi_primitive_add(b->ctx, b->program->device, layout,
+                               node->fused.op == TWI_OP_RELU && !three, &add);
     if (st == TW_OK) st = twi_onednn_step(b, add, 2, in, NULL, &out);
     if (st == TW_OK && three) {
         in[0] = out;
         st = twi_onednn_as(b, b->value_of[node->fused_add], layout, &in[1]);
         if (st == TW_OK)
-            st = twi_primitive_add(b->ctx, b->program->device, layout, node->fused_relu, &add);
+            st = twi_primitive_add(b->ctx, b->program->device, layout,
+                                   node->fused.op == TWI_OP_RELU, &add);
         if (st == TW_OK) st = twi_onednn_step(b, add, 2, in, NULL, &out);
     }
     if (st == TW_OK) twi_onednn_done(b, out);

@@ -132,7 +132,7 @@ static tw_status build(twi_build *b, twi_wino *conv)
                        .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
                        .src = strides_of(in, order),
                        .dst = strides_of(out, order),
-                       .relu = node->fused_relu,
+                       .relu = node->fused.op == TWI_OP_RELU,
                        .sum = node->fused_add != TWI_NO_NODE,
                        .threads = b->program->opts.threads};
     twi_step step = {
