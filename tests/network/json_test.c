@@ -145,7 +145,7 @@ static const struct hostile {
      TW_ERR_FORMAT, "padding 2; a pooling window that spans 2 allows 1"},
     {GRAPH("{\"name\":\"n\",\"op\":\"batch_norm\",\"inputs\":[0],\"epsilon\":-1,"
            "\"params\":{\"mean\":\"v\",\"variance\":\"v\"}}"),
-     TW_ERR_FORMAT, "\"epsilon\" is not"},
+     TW_ERR_FORMAT, "epsilon is negative"},
     {GRAPH("{\"name\":\"f\",\"op\":\"flatten\",\"inputs\":[0],\"order\":\"nhwc\"}"), TW_ERR_FORMAT,
      "\"order\" is not"},
 };
