@@ -68,10 +68,6 @@ static tw_status build_nodes(twi_build *b)
 {
     tw_status st = build_pictures(b);
     for (b->node = 0; b->node < b->network->n && st == TW_OK; b->node++) {
-        if (b->node > 0 && !twi_operator_of(b->network->nodes[b->node].op)->compute)
-            return twi_fail(b->ctx, TW_ERR_UNSUPPORTED, "layer %s: cannot compute %s",
-                            b->network->nodes[b->node].name,
-                            twi_op_name(b->network->nodes[b->node].op));
         st = b->program->device ? twi_onednn_node(b) : twi_reference_node(b);
         if (st != TW_OK) break;
         drop_readers(b);

@@ -30,6 +30,11 @@ tw_status twi_node_layout(twi_build *b, uint32_t node, twi_dtype dtype, twi_orde
         twi_batch_elements(b->ctx, b->network->nodes[node].name, dims[0], shape, &count);
     if (st != TW_OK) return st;
     for (size_t i = 0; i < shape->rank; i++) dims[1 + i] = shape->dims[i];
+    if (shape->rank == 2) { /* the tokens of all pictures, one a row */
+        dims[0] = count / shape->dims[1];
+        dims[1] = shape->dims[1];
+        return twi_layout_new(b->ctx, b->program->device, 2, dims, dtype, order, out);
+    }
     return twi_layout_new(b->ctx, b->program->device, shape->rank + 1, dims, dtype, order, out);
 }
 

@@ -12,7 +12,7 @@ const twi_node *twi_build_node(const twi_build *b);
 uint32_t twi_input_value(const twi_build *b, size_t i);
 const twi_layout *twi_value_layout(const twi_build *b, uint32_t value);
 
-/* [batch, dims of node's value] of dtype in order. */
+/* [batch, dims of node's value] of dtype in order; tokens are [batch * tokens, features]. */
 tw_status twi_node_layout(twi_build *b, uint32_t node, twi_dtype dtype, twi_order order,
                           const twi_layout **out);
 
