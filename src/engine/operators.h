@@ -10,8 +10,8 @@ typedef struct twi_reference_args {
     size_t batch;
     const twi_shape *in_shapes; /* [n_inputs] */
     twi_shape out_shape;
-    const float *const *in;             /* [n_inputs] */
-    const float *const *params;         /* [TWI_PARAMS]; NULL where the node has none */
+    const float *const *in;     /* [n_inputs] */
+    const float *const *params; /* [TWI_PARAMS]; NULL where the node has none */
     float *out;
     twi_shape param_shapes[TWI_PARAMS]; /* of those of 1 to 3 dimensions */
 } twi_reference_args;
@@ -19,9 +19,9 @@ typedef struct twi_reference_args {
 typedef void twi_ref_fn(const twi_reference_args *args);
 
 typedef struct twi_operator {
-    twi_ref_fn *compute;              /* plain C, the judge of the others */
-    tw_status (*build)(twi_build *b); /* oneDNN's; NULL: plain C there too */
-    bool fuses;                       /* build takes care of fused and fused_add */
+    twi_ref_fn *compute; /* plain C, the judge of the others */
+    /* oneDNN's, with what fusion hung on the node; NULL: plain C there too */
+    tw_status (*build)(twi_build *b);
 } twi_operator;
 
 const twi_operator *twi_operator_of(twi_op op);
@@ -66,7 +66,7 @@ tw_status twi_onednn_conv(twi_build *b);
 /* A convolution by our own kernels: true, and *st what came of it, where they are faster than
  * oneDNN's. */
 bool twi_winograd_conv(twi_build *b, tw_status *st);
-tw_status twi_onednn_relu(twi_build *b);
+tw_status twi_onednn_activation(twi_build *b);
 tw_status twi_onednn_max_pool(twi_build *b);
 tw_status twi_onednn_avg_pool(twi_build *b);
 tw_status twi_onednn_global_pool(twi_build *b);

@@ -41,7 +41,8 @@ typedef struct twi_spec {
     const twi_window *window;    /* conv, pool */
     size_t groups;               /* conv */
     twi_dtype dtype;             /* of activations and weights */
-    bool bias, relu, sum;        /* conv, dense: dst = relu?(op + bias? + dst?) */
+    bool bias, sum;              /* conv, dense: dst = after(op + bias? + dst?) */
+    twi_activation after;        /* one that twi_activation_of() gives, or none */
     const twi_layout *src, *dst; /* conv: NULL lets oneDNN choose */
 } twi_spec;
 
@@ -50,20 +51,23 @@ typedef struct twi_spec {
  * twi_primitive_layout() tells which. */
 tw_status twi_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                              const twi_primitive **out);
-/* src [n, in] plain of dtype, dst [n, out] plain float32. */
+/* src [n, in] plain of dtype, dst [n, out] as spec->dst says; n: the batch, times the tokens. */
 tw_status twi_primitive_dense(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                               const twi_primitive **out);
 /* max, or average with or without the padding counted; the padding at the end is what spec->out
  * needs. */
 tw_status twi_primitive_pool(tw_ctx *ctx, twi_device *device, const twi_spec *spec, twi_op op,
                              const twi_primitive **out);
-tw_status twi_primitive_relu(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
-                             const twi_primitive **out);
-/* dst = relu?(a + b), all of one layout. */
-tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout, bool relu,
+/* True when oneDNN has f, which twi_function_of() gave. */
+bool twi_primitive_has(twi_op f);
+/* dst = f(src), both of one layout, which may be one memory. */
+tw_status twi_primitive_eltwise(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                                const twi_activation *f, const twi_primitive **out);
+/* dst = a + b, all of one layout. */
+tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                             const twi_primitive **out);
-/* Along axis 1. */
-tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n,
+/* Along axis, of the layouts. */
+tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t axis,
                                const twi_layout *const *srcs, const twi_layout *dst,
                                const twi_primitive **out);
 tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,

@@ -92,7 +92,6 @@ typedef struct twi_build {
     twi_program *program;
     uint32_t *value_of; /* [network->n] */
     uint32_t node;      /* being built */
-    bool finished;      /* what fusion hung on it is done */
 } twi_build;
 
 /* A new value; layout NULL: bytes of anything. */

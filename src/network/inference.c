@@ -109,7 +109,7 @@ static void fuse_activations(plan *p)
 {
     for (uint32_t i = 0; i < p->from->n; i++) {
         const twi_activation activation = twi_activation_of(&p->items[i].node);
-        if (!p->items[i].alive || activation.op != TWI_OP_RELU) continue;
+        if (!p->items[i].alive || activation.op == TWI_OP_INPUT) continue;
         const uint32_t source = holder(p, p->items[i].node.inputs[0]);
         item *it = &p->items[source];
         if (!has_weights(it) || it->uses != 1 || it->node.fused.op != TWI_OP_INPUT) continue;

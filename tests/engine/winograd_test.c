@@ -239,7 +239,7 @@ static void check_whole(trial *t)
     float *weights = random_floats(&t->rng, 9 * p.in.dims[0] * p.out.dims[0]);
     float *bias = random_floats(&t->rng, p.out.dims[0]), *want = test_malloc(n_dst * sizeof *want);
     const float *params[TWI_PARAMS] = {weights, bias}, *in[1] = {src};
-    const twi_reference_args args = {&p.node, p.batch, &p.in, p.out, in, params, want};
+    const twi_reference_args args = {&p.node, p.batch, &p.in, p.out, in, params, want, {{0}}};
     twi_ref_conv(&args);
     for (size_t i = 0; i < n_dst; i++) {
         want[i] += sum[i];

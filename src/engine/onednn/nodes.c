@@ -126,6 +126,11 @@ tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, 
     return twi_onednn_step(b, reorder, 1, &value, NULL, out);
 }
 
+bool twi_onednn_last_use(const twi_build *b, uint32_t value)
+{
+    return value != 0 && b->program->values[value].readers == 1;
+}
+
 /* ---- weights ------------------------------------------------------------------------------- */
 
 typedef struct weight_fill {
@@ -180,7 +185,7 @@ tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out)
     const uint32_t value = b->value_of[twi_build_node(b)->fused_add];
     uint32_t copy;
     tw_status st = twi_onednn_as(b, value, layout, &copy);
-    const bool ours = copy != value || (value != 0 && b->program->values[value].readers == 1);
+    const bool ours = copy != value || twi_onednn_last_use(b, value);
     if (st != TW_OK || ours) {
         *out = copy;
         return st;
@@ -213,29 +218,15 @@ tw_status twi_onednn_plain_c(twi_build *b)
     if (st == TW_OK) st = twi_reference_build(b, in, out);
     twi_free(in);
     if (st == TW_OK) twi_onednn_done(b, out);
-    b->finished = true;
     return st;
 }
 
-/* A sum or ReLU that fusion hung on an operator which does not take care of it. */
-static tw_status finish(twi_build *b)
+tw_status twi_onednn_activate(twi_build *b, const twi_activation *f, uint32_t value)
 {
-    const twi_node *node = twi_build_node(b);
-    const uint32_t value = b->value_of[b->node];
-    const twi_layout *layout = twi_value_layout(b, value);
     const twi_primitive *primitive;
-    uint32_t in[2] = {value, TWI_NO_VALUE}, out = value;
-    tw_status st;
-    if (node->fused_add == TWI_NO_NODE && node->fused.op != TWI_OP_RELU) return TW_OK;
-    if (node->fused_add == TWI_NO_NODE) {
-        st = twi_primitive_relu(b->ctx, b->program->device, layout, &primitive);
-        return st == TW_OK ? twi_onednn_step(b, primitive, 1, in, NULL, &out) : st;
-    }
-    st = twi_onednn_as(b, b->value_of[node->fused_add], layout, &in[1]);
-    if (st == TW_OK)
-        st = twi_primitive_add(b->ctx, b->program->device, layout, node->fused.op == TWI_OP_RELU,
-                               &primitive);
-    return st == TW_OK ? twi_onednn_step(b, primitive, 2, in, NULL, &out) : st;
+    const tw_status st = twi_primitive_eltwise(b->ctx, b->program->device,
+                                               twi_value_layout(b, value), f, &primitive);
+    return st == TW_OK ? twi_onednn_step(b, primitive, 1, &value, NULL, &value) : st;
 }
 
 tw_status twi_onednn_node(twi_build *b)
@@ -246,9 +237,7 @@ tw_status twi_onednn_node(twi_build *b)
         return TW_OK;
     }
     const twi_operator *op = twi_operator_of(node->op);
-    b->finished = op->fuses;
-    const tw_status st = op->build ? op->build(b) : twi_onednn_plain_c(b);
-    return st == TW_OK && !b->finished ? finish(b) : st;
+    return op->build ? op->build(b) : twi_onednn_plain_c(b);
 }
 
 tw_status twi_onednn_output(twi_build *b)

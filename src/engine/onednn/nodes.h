@@ -33,6 +33,13 @@ tw_status twi_onednn_weight(twi_build *b, const twi_primitive *primitive, const 
  * written to. */
 tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out);
 
+/* value = f(value), in place. */
+tw_status twi_onednn_activate(twi_build *b, const twi_activation *f, uint32_t value);
+
+/* True when the node may write over value: it is the last to read it, and it is not the caller's
+ * pictures. */
+bool twi_onednn_last_use(const twi_build *b, uint32_t value);
+
 /* Makes value the node's. */
 void twi_onednn_done(twi_build *b, uint32_t value);
 

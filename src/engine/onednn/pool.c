@@ -62,6 +62,7 @@ tw_status twi_onednn_global_pool(twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *in = &b->shapes[node->inputs[0]];
+    if (in->rank != 3) return twi_onednn_plain_c(b);
     const twi_shape pooled = {.rank = 3, .dims = {in->dims[0], 1, 1}};
     const twi_window window = {
         .kernel = {in->dims[1], in->dims[2]}, .stride = {1, 1}, .dilation = {1, 1}};

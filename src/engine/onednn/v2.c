@@ -45,7 +45,7 @@ void twi_device_free(twi_device *device)
 
 /* ---- layouts ------------------------------------------------------------------------------- */
 
-static dnnl_data_type_t data_type(twi_dtype dtype)
+dnnl_data_type_t twi_dnnl_type(twi_dtype dtype)
 {
     return dtype == TWI_BF16 ? dnnl_bf16 : dnnl_f32;
 }
@@ -74,7 +74,8 @@ tw_status twi_layout_new(tw_ctx *ctx, twi_device *device, size_t rank, const siz
     *out = layout;
     return twi_dnnl_check(ctx,
                           dnnl_memory_desc_init_by_tag(&layout->desc, (int)rank, d,
-                                                       data_type(dtype), order_tag(rank, order)),
+                                                       twi_dnnl_type(dtype),
+                                                       order_tag(rank, order)),
                           "describe a layout", "engine");
 }
 
@@ -92,7 +93,7 @@ tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *
     const tw_status st = twi_arena_take(ctx, &device->memory, 1, &copy);
     if (st != TW_OK) return st;
     *copy = *layout;
-    copy->desc.data_type = data_type(dtype);
+    copy->desc.data_type = twi_dnnl_type(dtype);
     *out = copy;
     return TW_OK;
 }
