@@ -74,5 +74,23 @@ tw_status twi_onednn_dense(twi_build *b);
 tw_status twi_onednn_add(twi_build *b);
 tw_status twi_onednn_concat(twi_build *b);
 tw_status twi_onednn_flatten(twi_build *b);
+tw_status twi_onednn_reduce(twi_build *b);
+tw_status twi_onednn_arithmetic(twi_build *b);
+tw_status twi_onednn_with_constant(twi_build *b);
+tw_status twi_onednn_layer_norm(twi_build *b); /* l2_normalise as well */
+tw_status twi_onednn_softmax(twi_build *b);
+tw_status twi_onednn_attention(twi_build *b);
+tw_status twi_onednn_slice(twi_build *b);
+tw_status twi_onednn_transpose(twi_build *b);
+tw_status twi_onednn_reshape(twi_build *b);
+tw_status twi_onednn_tokens(twi_build *b); /* map as well */
+tw_status twi_onednn_depth_to_space(twi_build *b);
+tw_status twi_onednn_space_to_depth(twi_build *b);
+tw_status twi_onednn_channel_shuffle(twi_build *b);
+tw_status twi_onednn_roll(twi_build *b);
+tw_status twi_onednn_pad(twi_build *b);
+tw_status twi_onednn_take_token(twi_build *b);
+tw_status twi_onednn_window_partition(twi_build *b);
+tw_status twi_onednn_window_reverse(twi_build *b);
 
 #endif

@@ -28,6 +28,8 @@ tw_status twi_layout_new(tw_ctx *ctx, twi_device *device, size_t rank, const siz
 /* A copy that belongs to nobody; release with twi_free(). */
 tw_status twi_layout_copy(tw_ctx *ctx, const twi_layout *layout, twi_layout **out);
 size_t twi_layout_bytes(const twi_layout *layout);
+size_t twi_layout_rank(const twi_layout *layout);
+twi_dtype twi_layout_dtype(const twi_layout *layout);
 bool twi_layout_equal(const twi_layout *a, const twi_layout *b);
 /* The same dims in the same order, of another data type. */
 tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
@@ -74,7 +76,13 @@ tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layou
                                 const twi_layout *dst, const twi_primitive **out);
 
 /* What oneDNN will use here (its environment variables count), for choosing kernels of our own. */
-typedef enum twi_isa { TWI_ISA_OTHER, TWI_ISA_AVX512, TWI_ISA_AVX512_BF16, TWI_ISA_AMX } twi_isa;
+typedef enum twi_isa {
+    TWI_ISA_OTHER,
+    TWI_ISA_AVX2,
+    TWI_ISA_AVX512,
+    TWI_ISA_AVX512_BF16,
+    TWI_ISA_AMX
+} twi_isa;
 twi_isa twi_device_isa(void);
 
 typedef enum twi_role { TWI_ROLE_SRC, TWI_ROLE_WEIGHTS, TWI_ROLE_DST } twi_role;

@@ -33,9 +33,10 @@ typedef struct twi_packed {
 } twi_packed;
 
 enum {
-    TWI_PACKING_FLOATS,  /* as the network has them, float32 */
-    TWI_PACKING_LAYOUT,  /* in .layout */
-    TWI_PACKING_WINOGRAD /* see kernels/winograd.h */
+    TWI_PACKING_FLOATS,   /* as the network has them, float32 */
+    TWI_PACKING_LAYOUT,   /* in .layout */
+    TWI_PACKING_WINOGRAD, /* see kernels/winograd.h */
+    TWI_PACKING_ROWS      /* float32, channels last: of add_constant and the like */
 };
 
 /* One step in one workspace. */

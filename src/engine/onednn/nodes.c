@@ -112,23 +112,50 @@ tw_status twi_onednn_step(twi_build *b, const twi_primitive *primitive, size_t n
     return st;
 }
 
-tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+tw_status twi_onednn_from(twi_build *b, uint32_t value, const twi_layout *from,
+                          const twi_layout *to, uint32_t *out)
 {
-    const twi_layout *from = twi_value_layout(b, value);
-    if (twi_layout_equal(from, layout)) {
+    if (twi_layout_equal(from, to)) {
         *out = value;
         return TW_OK;
     }
     const twi_primitive *reorder;
-    const tw_status st = twi_primitive_reorder(b->ctx, b->program->device, from, layout, &reorder);
+    const tw_status st = twi_primitive_reorder(b->ctx, b->program->device, from, to, &reorder);
     if (st != TW_OK) return st;
     *out = TWI_NO_VALUE;
     return twi_onednn_step(b, reorder, 1, &value, NULL, out);
 }
 
+tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+{
+    return twi_onednn_from(b, value, twi_value_layout(b, value), layout, out);
+}
+
+tw_status twi_onednn_relabel(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+{
+    const twi_layout *now = twi_value_layout(b, value);
+    const twi_primitive *copy;
+    tw_status st = TW_OK;
+    *out = value;
+    if (!twi_onednn_last_use(b, value)) {
+        *out = TWI_NO_VALUE;
+        st = twi_primitive_reorder(b->ctx, b->program->device, now, now, &copy);
+        if (st == TW_OK) st = twi_onednn_step(b, copy, 1, &value, NULL, out);
+    }
+    if (st == TW_OK) b->program->values[*out].layout = layout;
+    return st;
+}
+
+const twi_lanes *twi_lanes_here(void)
+{
+    const twi_isa isa = twi_device_isa();
+    if (isa >= TWI_ISA_AVX512 && twi_lanes_avx512.combine) return &twi_lanes_avx512;
+    return isa >= TWI_ISA_AVX2 && twi_lanes_avx2.combine ? &twi_lanes_avx2 : &twi_lanes_plain;
+}
+
 bool twi_onednn_last_use(const twi_build *b, uint32_t value)
 {
-    return value != 0 && b->program->values[value].readers == 1;
+    return value != 0 && b->program->values[value].readers <= 1;
 }
 
 /* ---- weights ------------------------------------------------------------------------------- */
@@ -185,8 +212,7 @@ tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out)
     const uint32_t value = b->value_of[twi_build_node(b)->fused_add];
     uint32_t copy;
     tw_status st = twi_onednn_as(b, value, layout, &copy);
-    const bool ours = copy != value || twi_onednn_last_use(b, value);
-    if (st != TW_OK || ours) {
+    if (st != TW_OK || copy != value || twi_onednn_last_use(b, value)) {
         *out = copy;
         return st;
     }

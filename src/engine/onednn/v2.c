@@ -103,6 +103,16 @@ size_t twi_layout_bytes(const twi_layout *layout)
     return dnnl_memory_desc_get_size(&layout->desc);
 }
 
+size_t twi_layout_rank(const twi_layout *layout)
+{
+    return (size_t)layout->desc.ndims;
+}
+
+twi_dtype twi_layout_dtype(const twi_layout *layout)
+{
+    return layout->desc.data_type == dnnl_bf16 ? TWI_BF16 : TWI_F32;
+}
+
 bool twi_layout_equal(const twi_layout *a, const twi_layout *b)
 {
     return dnnl_memory_desc_equal(&a->desc, &b->desc) != 0;
@@ -207,7 +217,8 @@ twi_isa twi_device_isa(void)
         twi_isa isa;
     } rows[] = {{dnnl_cpu_isa_avx512_core_amx, TWI_ISA_AMX},
                 {dnnl_cpu_isa_avx512_core_bf16, TWI_ISA_AVX512_BF16},
-                {dnnl_cpu_isa_avx512_core, TWI_ISA_AVX512}};
+                {dnnl_cpu_isa_avx512_core, TWI_ISA_AVX512},
+                {dnnl_cpu_isa_avx2, TWI_ISA_AVX2}};
     const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
     for (size_t i = 0; i < TWI_LEN(rows); i++)
         if ((isa & rows[i].bits) == rows[i].bits) return rows[i].isa;
