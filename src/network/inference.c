@@ -55,34 +55,47 @@ static bool has_weights(const item *it)
     return it->node.op == TWI_OP_CONV || it->node.op == TWI_OP_DENSE;
 }
 
-static tw_status fold_norms(tw_ctx *ctx, plan *p)
+static bool may_fold(const twi_node *node)
+{
+    return node->op == TWI_OP_BATCH_NORM || node->op == TWI_OP_MUL_CONSTANT ||
+           node->op == TWI_OP_ADD_CONSTANT;
+}
+
+/* Into the convolution or dense layer before it, or, if it is a norm, to a layer of its own. */
+static tw_status fold_one(tw_ctx *ctx, plan *p, uint32_t i)
+{
+    item *it = &p->items[i];
+    const uint32_t source = holder(p, it->node.inputs[0]);
+    item *before = &p->items[source];
+    if (has_weights(before) && before->uses == 1 &&
+        twi_fold_suits(&it->node, p->ranks[i], before->node.params[TWI_PARAM_WEIGHT]->dims[0])) {
+        const tw_status st = twi_fold_into(ctx, &it->node, &before->node, p->to);
+        merge(p, i, source);
+        return st;
+    }
+    return it->node.op == TWI_OP_BATCH_NORM ? twi_fold_alone(ctx, &it->node, p->ranks[i], p->to)
+                                            : TW_OK;
+}
+
+static tw_status fold_affine(tw_ctx *ctx, plan *p)
 {
     twi_tensors *weights = &p->to->weights;
-    size_t norms = 0;
-    for (uint32_t i = 0; i < p->from->n; i++) norms += p->from->nodes[i].op == TWI_OP_BATCH_NORM;
+    size_t n = 0;
+    for (uint32_t i = 0; i < p->from->n; i++) n += may_fold(&p->from->nodes[i]);
     /* All room at once: nodes point at tensors of this list, which must not move. */
-    tw_status st = twi_grow(ctx, &weights->items, &weights->capacity, 2 * norms);
-    for (uint32_t i = 0; i < p->from->n && st == TW_OK; i++) {
-        item *it = &p->items[i];
-        if (!it->alive || it->node.op != TWI_OP_BATCH_NORM) continue;
-        const uint32_t source = holder(p, it->node.inputs[0]);
-        if (!has_weights(&p->items[source]) || p->items[source].uses != 1) {
-            st = twi_fold_alone(ctx, &it->node, p->ranks[i], p->to);
-            continue;
-        }
-        st = twi_fold_into(ctx, &it->node, &p->items[source].node, p->to);
-        merge(p, i, source);
-    }
+    tw_status st = twi_grow(ctx, &weights->items, &weights->capacity, 2 * n);
+    for (uint32_t i = 0; i < p->from->n && st == TW_OK; i++)
+        if (p->items[i].alive && may_fold(&p->items[i].node)) st = fold_one(ctx, p, i);
     return st;
 }
 
 static bool can_take_sum(const plan *p, uint32_t i)
 {
     const item *it = &p->items[i];
-    return it->node.op == TWI_OP_CONV && it->uses == 1 && it->node.fused_add == TWI_NO_NODE;
+    return has_weights(it) && it->uses == 1 && it->node.fused_add == TWI_NO_NODE;
 }
 
-/* The convolution moves to where the sum stood: it has no other reader, and there the other summand
+/* The layer moves to where the sum stood: it has no other reader, and there the other summand
  * exists. */
 static void fuse_sums(plan *p)
 {
@@ -92,16 +105,16 @@ static void fuse_sums(plan *p)
         const uint32_t a = holder(p, it->node.inputs[0]), b = holder(p, it->node.inputs[1]);
         if (a == b) continue;
         const uint32_t later = a > b ? a : b, earlier = a > b ? b : a;
-        uint32_t conv;
+        uint32_t layer;
         if (can_take_sum(p, later))
-            conv = later;
+            layer = later;
         else if (can_take_sum(p, earlier))
-            conv = earlier;
+            layer = earlier;
         else
             continue;
-        it->node = p->items[conv].node;
-        it->node.fused_add = conv == a ? b : a;
-        p->items[conv].alive = false;
+        it->node = p->items[layer].node;
+        it->node.fused_add = layer == a ? b : a;
+        p->items[layer].alive = false;
     }
 }
 
@@ -212,7 +225,7 @@ tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi
     }
     mark_alive(&p, target);
     if (fuse) {
-        if ((st = fold_norms(ctx, &p)) != TW_OK) goto done;
+        if ((st = fold_affine(ctx, &p)) != TW_OK) goto done;
         fuse_sums(&p);
         fuse_activations(&p);
     }

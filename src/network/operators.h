@@ -79,13 +79,16 @@ tw_status twi_attributes_read(tw_ctx *ctx, const twi_json *from, twi_node *node)
 tw_status twi_network_append(tw_ctx *ctx, twi_network *network, const twi_node *proto,
                              uint32_t *id);
 
-/* Batch norm, y = a x + b for each channel, folded into the weights it follows: rewrites
- * node->params (convolution or dense) to new float32 tensors of to, whose list must have room for
- * two more without moving. */
+/* True when node is y = a x + b for each channel: batch norm, or a constant of one value, or of one
+ * for each of channels. rank: that of x. */
+bool twi_fold_suits(const twi_node *node, size_t rank, size_t channels);
+
+/* Such a node folded into the weights it follows: rewrites node->params (convolution or dense) to
+ * new float32 tensors of to, whose list must have room for two more without moving. */
 tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_network *to);
 
-/* The same y = a x + b as a node of its own: a 1 x 1 depthwise convolution (rank 3) or a diagonal
- * dense (rank 1). */
+/* A batch norm as a node of its own: a 1 x 1 depthwise convolution (rank 3) or a diagonal
+ * dense (of tokens, of a vector). */
 tw_status twi_fold_alone(tw_ctx *ctx, twi_node *norm, size_t rank, twi_network *to);
 
 #endif

@@ -18,12 +18,12 @@ import torchvision
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import torch_graph  # noqa: E402
 
-NETWORKS = {"alexnet": 224, "vgg11_bn": 64, "squeezenet1_1": 96, "resnet18": 96, "resnext50_32x4d": 64,
+NETWORKS = {"alexnet": 224, "vgg11_bn": 224, "squeezenet1_1": 96, "resnet18": 96, "resnext50_32x4d": 64,
             "densenet121": 64, "googlenet": 96, "inception_v3": 128, "mobilenet_v2": 96, "mobilenet_v3_small": 96,
             "mobilenet_v3_large": 96, "mnasnet1_0": 96, "shufflenet_v2_x1_0": 96, "efficientnet_b0": 96,
-            "efficientnet_v2_s": 96, "regnet_y_400mf": 96, "convnext_tiny": 96, "vit_b_32": 224, "swin_t": 112,
-            "swin_v2_t": 112, "maxvit_t": 224}
-TOLERANCE = {"f32": 2e-5, "bf16": 6e-2}
+            "efficientnet_v2_s": 96, "regnet_y_400mf": 96, "convnext_tiny": 96, "vit_b_32": 224, "swin_t": 224,
+            "swin_v2_t": 256, "maxvit_t": 224}
+TOLERANCE = {"f32": 2e-5, "bf16": 0.1}
 
 
 def randomise(module):
@@ -37,7 +37,7 @@ def randomise(module):
             torch.nn.init.uniform_(m.weight, 0.7, 1.3)
             torch.nn.init.normal_(m.bias, 0, 0.1)
     for name, p in module.named_parameters():
-        if name.endswith(("layer_scale", "class_token")):
+        if name.endswith(("layer_scale", "class_token", "head.weight")):
             torch.nn.init.normal_(p, 0, 0.3)
 
 
@@ -56,7 +56,7 @@ def make(name, side):
     torch.manual_seed(0)
     kwargs = {"input_size": (side, side)} if name == "maxvit_t" else {}
     if name in ("googlenet", "inception_v3"):
-        kwargs = {"aux_logits": False, "init_weights": True, "transform_input": False}
+        kwargs = {"aux_logits": False, "init_weights": name == "googlenet", "transform_input": False}
     module = getattr(torchvision.models, name)(weights=None, **kwargs).eval()
     randomise(module)
     settle(module, torch.randn(8, 3, side, side))

@@ -52,7 +52,7 @@ ACTIVATIONS = {nn.ReLU: ("relu", {}), nn.ReLU6: ("clip", {"low": 0.0, "high": 6.
                nn.Hardswish: ("hard_swish", {}), nn.Hardsigmoid: ("hard_sigmoid", {"alpha": 1 / 6, "beta": 0.5}),
                nn.Sigmoid: ("sigmoid", {}), nn.Tanh: ("tanh", {}), nn.GELU: ("gelu", {})}
 LEAVES = (swin_transformer.ShiftedWindowAttention, swin_transformer.PatchMerging, swin_transformer.PatchMergingV2,
-          vision_transformer.EncoderBlock, maxvit.PartitionAttentionLayer, torchvision.models.convnext.CNBlock)
+          vision_transformer.EncoderBlock, torchvision.models.shufflenetv2.InvertedResidual, maxvit.PartitionAttentionLayer, torchvision.models.convnext.CNBlock)
 DROPPED = (nn.Dropout, nn.Identity, torchvision.ops.StochasticDepth)
 
 
@@ -92,7 +92,7 @@ class Lowering:
         return value
 
     def keep_hwc(self, node):
-        if node.args[0] in self.hwc:
+        if node and node.args[0] in self.hwc:
             self.hwc.add(node)
 
     def layer(self, node, m, x):
@@ -120,6 +120,9 @@ class Lowering:
         if isinstance(m, nn.AvgPool2d):
             return self.avg_pool(x, m.kernel_size, m.stride, m.padding)
         if isinstance(m, nn.AdaptiveAvgPool2d):
+            shape = list(node.args[0].meta["tensor_meta"].shape[2:])
+            if pair(m.output_size) == shape:
+                return x
             assert pair(m.output_size) == [1, 1]
             return g.add("reduce_mean", [x], axes=[1, 2])
         if isinstance(m, nn.Flatten):
@@ -129,6 +132,8 @@ class Lowering:
         if isinstance(m, Permute):
             (self.hwc.add if m.dims[3] == 1 else self.hwc.discard)(node)
             return x
+        if isinstance(m, torchvision.models.shufflenetv2.InvertedResidual):
+            return self.shuffle_block(m, x)
         handlers = {vision_transformer.EncoderBlock: self.encoder, torchvision.models.convnext.CNBlock: self.convnext,
                     swin_transformer.ShiftedWindowAttention: self.swin, swin_transformer.PatchMerging: self.merging,
                     swin_transformer.ShiftedWindowAttentionV2: self.swin, swin_transformer.PatchMergingV2: self.merging,
@@ -173,6 +178,22 @@ class Lowering:
         y = self.pointwise(b[5], self.g.add("gelu", [self.pointwise(b[3], y)]))
         y = self.g.add("mul_constant", [y], {"value": m.layer_scale})
         return self.g.add("add", [y, x])
+
+    def shuffle_block(self, m, x):
+        """shufflenetv2.InvertedResidual: half of the channels, or all, through each branch."""
+        def branch(layers, y):
+            for layer in layers:
+                y = self.layer(None, layer, y)
+            return y
+
+        first = second = x
+        if m.stride == 1:
+            c = m.branch2[0].in_channels
+            first, second = (self.g.add("slice", [x], axis=0, start=i * c, stop=(i + 1) * c, step=1) for i in (0, 1))
+        else:
+            first = branch(m.branch1, first)
+        y = self.g.add("concat", [first, branch(m.branch2, second)], axis=0)
+        return self.g.add("channel_shuffle", [y], groups=2)
 
     def windows(self, x, size, c, h, w, grid, attend):
         y = self.g.add("window_partition", [x], size=size, grid=grid)
@@ -239,9 +260,7 @@ class Lowering:
     def maxvit(self, node, m, x):
         _, c, h, w = node.args[0].meta["tensor_meta"].shape
         grid = m.partition_type == "grid"
-        size = [m.p, m.p]
-        if grid:
-            size = [m.n_partitions, m.n_partitions] if hasattr(m, "n_partitions") else size
+        size = [m.g if grid else m.p] * 2
         norm, a = m.attn_layer[0], m.attn_layer[1]
         bias = a.get_relative_positional_bias()[0]
 
@@ -264,6 +283,7 @@ class Lowering:
         t, g = node.target, self.g
         args = [self.values.get(a, a) if isinstance(a, torch.fx.Node) else a for a in node.args]
         x = args[0]
+        kwargs = {k: self.values.get(a, a) if isinstance(a, torch.fx.Node) else a for k, a in node.kwargs.items()}
         tensors = [a for a in node.args if isinstance(a, torch.fx.Node)]
         if t in (operator.add, operator.iadd, torch.add):
             self.keep_hwc(node)
@@ -274,24 +294,35 @@ class Lowering:
             return g.add("mul", args[:2])
         if t in (torch.cat,):
             parts = args[0]
-            axis = args[1] if len(args) > 1 else node.kwargs.get("dim", 0)
+            axis = args[1] if len(args) > 1 else kwargs.get("dim", 0)
             return g.add("concat", [self.values[p] for p in parts], axis=axis - 1)
         if t in (F.relu, torch.relu, "relu", "relu_"):
             return g.add("relu", [x])
         if t == F.adaptive_avg_pool2d:
             return g.add("reduce_mean", [x], axes=[1, 2])
         if t == F.avg_pool2d:
-            kw = node.kwargs
+            kw = kwargs
             return self.avg_pool(x, kw.get("kernel_size", args[1] if len(args) > 1 else None), kw.get("stride"),
                                  kw.get("padding", 0))
         if t == F.max_pool2d:
-            return g.add("max_pool", [x], ceil_mode=node.kwargs.get("ceil_mode", False),
-                         **window(args[1] if len(args) > 1 else node.kwargs["kernel_size"],
-                                  node.kwargs.get("stride", 2), node.kwargs.get("padding", 0)))
+            return g.add("max_pool", [x], ceil_mode=kwargs.get("ceil_mode", False),
+                         **window(args[1] if len(args) > 1 else kwargs["kernel_size"],
+                                  kwargs.get("stride", 2), kwargs.get("padding", 0)))
         if t in (torch.flatten, "flatten"):
             return g.add("flatten", [x], order="chw")
         if t == "mean":
-            return g.add("reduce_mean", [x], axes=[1, 2])
+            kept = kwargs.get("keepdim", False)
+            return g.add("reduce_mean", [x], axes=[1, 2]) if kept else g.add("global_avg_pool", [x])
+        if t in ("permute", torch.permute):
+            dims = args[1] if isinstance(args[1], (list, tuple)) else args[1:]
+            (self.hwc.add if dims[3] == 1 else self.hwc.discard)(node)
+            return x
+        if t == F.layer_norm:
+            (scale, shift) = (args[2], args[3]) if len(args) > 3 else (kwargs["weight"], kwargs["bias"])
+            self.keep_hwc(node)
+            return g.add("layer_norm", [x], {"scale": scale, "shift": shift}, epsilon=kwargs.get("eps", 1e-5))
+        if t == F.dropout or t == "contiguous":
+            return x
         if t == "chunk":
             c = tensors[0].meta["tensor_meta"].shape[1] // args[1]
             return [g.add("slice", [x], axis=0, start=i * c, stop=(i + 1) * c, step=1) for i in range(args[1])]
