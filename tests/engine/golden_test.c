@@ -117,7 +117,7 @@ static void test_reference(void **state)
 static void test_onednn(void **state)
 {
     (void)state;
-    check_all(common, 5e-6);
+    check_all(common, 1e-5);
 }
 
 static void test_bf16(void **state)
