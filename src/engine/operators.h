@@ -89,7 +89,12 @@ tw_status twi_onednn_space_to_depth(twi_build *b);
 tw_status twi_onednn_channel_shuffle(twi_build *b);
 tw_status twi_onednn_roll(twi_build *b);
 tw_status twi_onednn_pad(twi_build *b);
+tw_status twi_onednn_prepend_token(twi_build *b);
+tw_status twi_onednn_concat_tokens(twi_build *b); /* along the tokens */
 tw_status twi_onednn_take_token(twi_build *b);
+tw_status twi_onednn_lrn(twi_build *b);
+tw_status twi_onednn_matmul(twi_build *b);
+tw_status twi_onednn_group_norm(twi_build *b);
 tw_status twi_onednn_window_partition(twi_build *b);
 tw_status twi_onednn_window_reverse(twi_build *b);
 

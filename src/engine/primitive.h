@@ -65,6 +65,13 @@ bool twi_primitive_has(twi_op f);
 /* dst = f(src), both of one layout, which may be one memory. */
 tw_status twi_primitive_eltwise(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                                 const twi_activation *f, const twi_primitive **out);
+/* Across channels; dst has src's layout. */
+tw_status twi_primitive_lrn(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                            const twi_node *node, const twi_primitive **out);
+/* dst [n, m, columns] = node->scale * a [n, m, k] * b [n, k, columns], plain float32; a and b as
+ * node->transpose_a and transpose_b say. sizes: n, m, k, columns. */
+tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *node,
+                               const size_t sizes[4], const twi_primitive **out);
 /* dst = a + b, all of one layout. */
 tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                             const twi_primitive **out);

@@ -210,3 +210,30 @@ tw_status twi_onednn_attention(twi_build *b)
     if (st == TW_OK) twi_onednn_done(b, step.out);
     return st;
 }
+
+/* ---- products of matrices ------------------------------------------------------------------ */
+
+/* In float32: both factors are values, and small. */
+tw_status twi_onednn_matmul(twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_shape *x = &b->shapes[node->inputs[0]], *out = &b->shapes[b->node];
+    const size_t row = x->rank - 2, column = x->rank - 1;
+    const size_t sizes[4] = {b->program->opts.batch * (x->rank == 3 ? x->dims[0] : 1),
+                             out->dims[row], x->dims[node->transpose_a ? row : column],
+                             out->dims[column]};
+    const twi_primitive *primitive;
+    const twi_layout *plain;
+    uint32_t in[2], value = TWI_NO_VALUE;
+    if (node->scale == 0) return twi_onednn_plain_c(b);
+    tw_status st = twi_primitive_matmul(b->ctx, b->program->device, node, sizes, &primitive);
+    for (size_t i = 0; i < 2 && st == TW_OK; i++) {
+        st = twi_node_layout(b, node->inputs[i], TWI_F32, TWI_ORDER_PLAIN, &plain);
+        if (st == TW_OK) st = twi_onednn_as(b, twi_input_value(b, i), plain, &in[i]);
+    }
+    if (st == TW_OK) st = twi_node_layout(b, b->node, TWI_F32, TWI_ORDER_PLAIN, &plain);
+    if (st == TW_OK) st = twi_build_value(b, plain, 0, &value);
+    if (st == TW_OK) st = twi_onednn_step(b, primitive, 2, in, NULL, &value);
+    if (st == TW_OK) twi_onednn_done(b, value);
+    return st;
+}

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-#define LOOPS      5
-#define MOST_MOVES 4
+#define LOOPS 5
 
 /* out[out_first + sum of i * out_stride] = in[in_first + sum of i * in_stride] over all i below
  * count, of one picture, in elements. The last loop is the innermost. */
@@ -21,9 +20,10 @@ typedef struct move {
 typedef struct move_state {
     const move *moves;
     size_t n, batch, threads;
-    size_t element;                       /* bytes */
-    size_t in_each[MOST_MOVES], out_each; /* elements of one picture */
-    bool fill;                            /* with value first */
+    size_t element;        /* bytes */
+    const size_t *in_each; /* elements of one picture, of each input */
+    size_t out_each;
+    bool fill; /* with value first */
     float value;
 } move_state;
 
@@ -177,36 +177,50 @@ static twi_order order_of(const twi_shape *shape)
     return shape->rank == 3 ? TWI_ORDER_NHWC : TWI_ORDER_PLAIN;
 }
 
-/* A step that makes the node's value by the moves [n]; fill NULL: they write all of it. The value
- * has the type of the first input. */
-static tw_status move_build(twi_build *b, const move *moves, size_t n, const float *fill)
+/* The inputs in dtype, channels last. */
+static tw_status move_inputs(twi_build *b, twi_dtype dtype, uint32_t *in, size_t *in_each)
 {
     const twi_node *node = twi_build_node(b);
+    tw_status st = TW_OK;
+    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) {
+        const twi_shape *shape = &b->shapes[node->inputs[i]];
+        const twi_layout *layout;
+        in_each[i] = twi_shape_elements(shape);
+        st = twi_node_layout(b, node->inputs[i], dtype, order_of(shape), &layout);
+        if (st == TW_OK) st = twi_onednn_as(b, twi_input_value(b, i), layout, &in[i]);
+    }
+    return st;
+}
+
+/* A step that makes the node's value by the moves [n]; fill NULL: they write all of it. */
+static tw_status move_build(twi_build *b, twi_dtype dtype, const move *moves, size_t n,
+                            const float *fill)
+{
+    const twi_node *node = twi_build_node(b);
+    twi_arena *memory = &b->program->memory;
     const twi_layout *layout;
-    uint32_t in[MOST_MOVES] = {0};
+    uint32_t *in;
+    size_t *in_each;
     move_state *s;
     move *copy;
-    tw_status st = twi_arena_take(b->ctx, &b->program->memory, 1, &s);
-    if (st == TW_OK) st = twi_arena_take(b->ctx, &b->program->memory, n, &copy);
+    tw_status st = twi_arena_take(b->ctx, memory, 1, &s);
+    if (st == TW_OK) st = twi_arena_take(b->ctx, memory, n, &copy);
+    if (st == TW_OK) st = twi_arena_take(b->ctx, memory, node->n_inputs, &in);
+    if (st == TW_OK) st = twi_arena_take(b->ctx, memory, node->n_inputs, &in_each);
     if (st != TW_OK) return st;
-    const twi_dtype dtype = twi_layout_dtype(twi_value_layout(b, twi_input_value(b, 0)));
     memcpy(copy, moves, n * sizeof *copy);
     *s = (move_state){.moves = copy,
                       .n = n,
                       .batch = b->program->opts.batch,
                       .threads = b->program->opts.threads,
-                      .element = dtype == TWI_BF16 ? 2 : 4,
+                      .element = twi_dtype_size(dtype),
+                      .in_each = in_each,
                       .out_each = twi_shape_elements(&b->shapes[b->node]),
                       .fill = fill != NULL,
                       .value = fill ? *fill : 0.0f};
-    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) {
-        const twi_shape *shape = &b->shapes[node->inputs[i]];
-        s->in_each[i] = twi_shape_elements(shape);
-        st = twi_node_layout(b, node->inputs[i], dtype, order_of(shape), &layout);
-        if (st == TW_OK) st = twi_onednn_as(b, twi_input_value(b, i), layout, &in[i]);
-    }
     twi_step step = {
         .kind = &move_kind, .n_in = node->n_inputs, .in = in, .scratch = TWI_NO_VALUE, .state = s};
+    st = move_inputs(b, dtype, in, in_each);
     if (st == TW_OK)
         st = twi_node_layout(b, b->node, dtype, order_of(&b->shapes[b->node]), &layout);
     if (st == TW_OK) st = twi_build_value(b, layout, 0, &step.out);
@@ -215,11 +229,16 @@ static tw_status move_build(twi_build *b, const move *moves, size_t n, const flo
     return st;
 }
 
+static twi_dtype input_dtype(const twi_build *b, size_t i)
+{
+    return twi_layout_dtype(twi_value_layout(b, twi_input_value(b, i)));
+}
+
 /* One move that loops l describe. */
 static tw_status move_loops(twi_build *b, const loops *l, size_t in_first)
 {
     const move m = move_of(l, in_first, 0);
-    return move_build(b, &m, 1, NULL);
+    return move_build(b, input_dtype(b, 0), &m, 1, NULL);
 }
 
 /* ---- any value ----------------------------------------------------------------------------- */
@@ -342,7 +361,7 @@ tw_status twi_onednn_roll(twi_build *b)
     const twi_node *node = twi_build_node(b);
     const twi_shape *shape = &b->shapes[b->node];
     size_t stride[3], to[2], n = 0;
-    move moves[MOST_MOVES];
+    move moves[4];
     strides_of(shape, stride);
     for (int i = 0; i < 2; i++) {
         const long size = (long)shape->dims[1 + i], shift = node->shift[i] % size;
@@ -362,7 +381,7 @@ tw_status twi_onednn_roll(twi_build *b)
         const loops l = copy_loops(&part, stride, stride);
         moves[n++] = move_of(&l, in, out);
     }
-    return move_build(b, moves, n, NULL);
+    return move_build(b, input_dtype(b, 0), moves, n, NULL);
 }
 
 /* Reflection and repeated edges are rare, and left to plain C. */
@@ -378,10 +397,54 @@ tw_status twi_onednn_pad(twi_build *b)
     const loops l = copy_loops(in, from, to);
     const size_t *begin = node->window.pad_begin;
     const move m = move_of(&l, 0, begin[0] * to[1] + begin[1] * to[2]);
-    return move_build(b, &m, 1, &value);
+    return move_build(b, input_dtype(b, 0), &m, 1, &value);
 }
 
 /* ---- tokens -------------------------------------------------------------------------------- */
+
+/* n rows of tokens as a move that writes from row first on. */
+static move rows_move(size_t n, size_t d, size_t first)
+{
+    loops l = {0};
+    loop(&l, n, d, d);
+    loop(&l, d, 1, 1);
+    return move_of(&l, 0, first * d);
+}
+
+/* In float32: what a transformer adds to through all its layers. */
+tw_status twi_onednn_prepend_token(twi_build *b)
+{
+    const twi_shape *out = &b->shapes[b->node];
+    const size_t n = twi_build_node(b)->params[TWI_PARAM_TOKEN]->dims[0], d = out->dims[1];
+    const twi_packed *token;
+    const tw_status st = twi_build_floats(b, b->node, TWI_PARAM_TOKEN, &token);
+    if (st != TW_OK) return st;
+    move moves[2] = {rows_move(n, d, 0), rows_move(out->dims[0] - n, d, n)};
+    moves[0].constant = token->data; /* the program's, as this step is */
+    return move_build(b, TWI_F32, moves, 2, NULL);
+}
+
+/* One list of tokens behind the other. */
+tw_status twi_onednn_concat_tokens(twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const size_t d = b->shapes[b->node].dims[1];
+    twi_dtype dtype = TWI_BF16;
+    size_t first = 0;
+    move *moves;
+    tw_status st = twi_alloc(b->ctx, node->n_inputs, &moves);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < node->n_inputs; i++) {
+        const size_t n = b->shapes[node->inputs[i]].dims[0];
+        moves[i] = rows_move(n, d, first);
+        moves[i].in = i;
+        first += n;
+        if (input_dtype(b, i) == TWI_F32) dtype = TWI_F32;
+    }
+    st = move_build(b, dtype, moves, node->n_inputs, NULL);
+    twi_free(moves);
+    return st;
+}
 
 tw_status twi_onednn_take_token(twi_build *b)
 {

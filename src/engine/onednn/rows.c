@@ -7,6 +7,7 @@ typedef struct rows_state {
     const twi_lanes *lanes;
     twi_op op;
     size_t rows, width, threads;
+    size_t groups, area; /* group norm: a row is width / area channels of so many pixels */
     double epsilon;
     bool half_in, half_out;
 } rows_state;
@@ -18,6 +19,21 @@ typedef struct rows_job {
     float *scratch; /* [threads, width] */
     const float *scale, *shift;
 } rows_job;
+
+/* One group of a picture, channel by channel; scale and shift are one a channel. */
+static void group_row(const rows_job *j, size_t group, float *row)
+{
+    const rows_state *s = j->s;
+    const size_t channels = s->width / s->area, first = group % s->groups * channels;
+    s->lanes->standardise(row, s->width, s->epsilon, NULL, NULL, row);
+    for (size_t c = 0; c < channels; c++) {
+        float *plane = row + c * s->area;
+        if (j->scale)
+            s->lanes->combine(TWI_OP_MUL, 1, s->area, plane, j->scale + first + c, 0, 0, plane);
+        if (j->shift)
+            s->lanes->combine(TWI_OP_ADD, 1, s->area, plane, j->shift + first + c, 0, 0, plane);
+    }
+}
 
 static void rows_share(void *user, size_t member, size_t members)
 {
@@ -32,6 +48,8 @@ static void rows_share(void *user, size_t member, size_t members)
             s->lanes->softmax(row, s->width, row);
         else if (s->op == TWI_OP_L2_NORMALISE)
             s->lanes->normalise(row, s->width, s->epsilon, row);
+        else if (s->op == TWI_OP_GROUP_NORM)
+            group_row(j, i, row);
         else
             s->lanes->standardise(row, s->width, s->epsilon, j->scale, j->shift, row);
         s->lanes->narrow(row, s->half_out, s->width, j->out + i * s->width * (s->half_out ? 2 : 4));
@@ -76,6 +94,11 @@ static tw_status rows_build(twi_build *b, twi_order order)
                       .half_in = twi_layout_dtype(twi_value_layout(b, value)) == TWI_BF16};
     s->width =
         shape->dims[order == TWI_ORDER_NHWC ? twi_channel_axis(shape->rank) : shape->rank - 1];
+    if (node->op == TWI_OP_GROUP_NORM) {
+        s->groups = node->groups;
+        s->area = shape->dims[1] * shape->dims[2];
+        s->width = shape->dims[0] / s->groups * s->area;
+    }
     s->rows = count / s->width;
     /* What comes out feeds products, which are the network's precision; a vector is near the end.
      */
@@ -86,8 +109,9 @@ static tw_status rows_build(twi_build *b, twi_order order)
     if (st == TW_OK)
         st = twi_node_layout(b, b->node, s->half_out ? TWI_BF16 : TWI_F32, order, &out);
     if (st == TW_OK) st = twi_build_value(b, out, 0, &step.out);
-    if (st == TW_OK)
-        st = twi_build_value(b, NULL, s->threads * s->width * sizeof(float), &step.scratch);
+    if (st == TW_OK && (twi_mul(s->threads, s->width, &count) || twi_mul(count, 4, &count)))
+        st = twi_fail(b->ctx, TW_ERR_NOMEM, "%s: rows of %zu do not fit", node->name, s->width);
+    if (st == TW_OK) st = twi_build_value(b, NULL, count, &step.scratch);
     for (unsigned i = 0; i < 2 && st == TW_OK; i++)
         if (node->params[i]) st = twi_build_floats(b, b->node, i, &step.params[i]);
     if (st == TW_OK) st = twi_build_step(b, &step);
@@ -101,6 +125,12 @@ tw_status twi_onednn_layer_norm(twi_build *b)
 }
 
 tw_status twi_onednn_softmax(twi_build *b)
+{
+    return rows_build(b, TWI_ORDER_PLAIN);
+}
+
+/* Maps as written: the channels of a group lie together. */
+tw_status twi_onednn_group_norm(twi_build *b)
 {
     return rows_build(b, TWI_ORDER_PLAIN);
 }

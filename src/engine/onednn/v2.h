@@ -44,6 +44,7 @@ typedef struct twi_recipe {
     bool weights, bias;
     bool sum;             /* after the operation: dst += old dst, */
     twi_activation after; /* then this */
+    double scale;         /* ... of what the operation gives, before them; 0: 1 */
 } twi_recipe;
 
 /* The operation that desc describes, as a primitive of device. */

@@ -84,6 +84,9 @@ static dnnl_status_t attributes(const twi_recipe *r, dnnl_primitive_attr_t *out)
     dnnl_status_t status = dnnl_primitive_attr_create(&attr);
     if (status != dnnl_success) return status;
     status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    const float scale = (float)r->scale;
+    if (status == dnnl_success && r->scale != 0)
+        status = dnnl_primitive_attr_set_output_scales(attr, 1, 0, &scale);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
     if (status == dnnl_success && r->sum) status = dnnl_post_ops_append_sum(ops, 1.0f);
     if (status == dnnl_success && r->after.op != TWI_OP_INPUT)
@@ -249,6 +252,42 @@ tw_status twi_primitive_pool(tw_ctx *ctx, twi_device *device, const twi_spec *sp
             dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, alg, &spec->src->desc,
                                               &dst, d.stride, d.kernel, d.dilation, d.begin, d.end);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
+}
+
+tw_status twi_primitive_lrn(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                            const twi_node *node, const twi_primitive **out)
+{
+    const twi_recipe r = {.name = node->name, .n_src = 1};
+    dnnl_lrn_desc_t desc;
+    const dnnl_status_t status = dnnl_lrn_forward_desc_init(
+        &desc, dnnl_forward_inference, dnnl_lrn_across_channels, &layout->desc,
+        (dnnl_dim_t)node->span, (float)node->alpha, (float)node->beta, (float)node->bias);
+    if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", r.name);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
+}
+
+/* [n, rows, columns]; stored with its last two axes the other way round when turned. */
+static dnnl_status_t matrices(dnnl_memory_desc_t *desc, size_t n, size_t rows, size_t columns,
+                              bool turned)
+{
+    const dnnl_dims_t dims = {(dnnl_dim_t)n, (dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    return dnnl_memory_desc_init_by_tag(desc, 3, dims, dnnl_f32, turned ? dnnl_acb : dnnl_abc);
+}
+
+tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *node,
+                               const size_t sizes[4], const twi_primitive **out)
+{
+    /* oneDNN calls the second matrix weights. */
+    const twi_recipe r = {.name = node->name, .n_src = 1, .weights = true, .scale = node->scale};
+    dnnl_memory_desc_t a, b, dst;
+    dnnl_matmul_desc_t desc;
+    dnnl_status_t status = matrices(&a, sizes[0], sizes[1], sizes[2], node->transpose_a);
+    if (status == dnnl_success)
+        status = matrices(&b, sizes[0], sizes[2], sizes[3], node->transpose_b);
+    if (status == dnnl_success) status = matrices(&dst, sizes[0], sizes[1], sizes[3], false);
+    if (status == dnnl_success) status = dnnl_matmul_desc_init(&desc, &a, &b, NULL, &dst);
+    if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", r.name);
     return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
