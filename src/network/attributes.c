@@ -78,19 +78,27 @@ static const struct attribute {
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
-/* An array of n integers or numbers, the others NULL. NULL: no memory. */
-static twi_json *array_to_json(size_t n, const size_t *sizes, const long *shifts,
-                               const double *numbers)
+/* New; NULL: no memory. */
+static twi_json *sizes_to_json(size_t n, const size_t *values)
 {
     twi_json *array = twi_json_array();
-    for (size_t i = 0; i < n; i++) {
-        twi_json *value = numbers ? twi_json_number(numbers[i])
-                                  : twi_json_integer(sizes ? (int64_t)sizes[i] : shifts[i]);
-        if (twi_json_append(array, value)) continue;
-        twi_json_free(array);
-        return NULL;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (!twi_json_append(array, twi_json_integer((int64_t)values[i]))) {
+            twi_json_free(array);
+            return NULL;
+        }
     return array;
+}
+
+/* Both values are taken over. */
+static twi_json *pair_to_json(twi_json *first, twi_json *second)
+{
+    twi_json *array = twi_json_array();
+    bool ok = twi_json_append(array, first);
+    ok = twi_json_append(array, second) && ok;
+    if (ok) return array;
+    twi_json_free(array);
+    return NULL;
 }
 
 static twi_json *value_to_json(const struct attribute *a, const void *field)
@@ -101,16 +109,17 @@ static twi_json *value_to_json(const struct attribute *a, const void *field)
         return twi_json_integer((int64_t) * (const size_t *)field);
     case SIZES:
     case COUNTS:
-        return array_to_json(2, field, NULL, NULL);
+        return sizes_to_json(2, field);
     case SHIFTS:
-        return array_to_json(2, NULL, field, NULL);
+        return pair_to_json(twi_json_integer(((const long *)field)[0]),
+                            twi_json_integer(((const long *)field)[1]));
     case LIST:
-        return array_to_json(((const twi_shape *)field)->rank, ((const twi_shape *)field)->dims,
-                             NULL, NULL);
+        return sizes_to_json(((const twi_shape *)field)->rank, ((const twi_shape *)field)->dims);
     case NUMBER:
         return twi_json_number(*(const double *)field);
     case NUMBERS:
-        return array_to_json(2, NULL, NULL, field);
+        return pair_to_json(twi_json_number(((const double *)field)[0]),
+                            twi_json_number(((const double *)field)[1]));
     case FLAG:
         return twi_json_boolean(*(const bool *)field);
     case CHOICE:

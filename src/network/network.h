@@ -247,11 +247,11 @@ static inline size_t twi_channel_axis(size_t rank)
 
 /* A new network whose last node is output, with what does not lead there removed, batch norm folded
  * and constants a channel into convolutions and dense layers, activations (those that
- * twi_activation_of() knows) and residual sums fused. Folded weights are float32, its own; others are
- * borrowed, so network must outlive it. A batch norm that follows no convolution or dense layer of
- * its own becomes a 1 x 1 depthwise convolution, so none is left. fuse false: only cut and pooled,
- * batch norm and all (for tests). network must not come from this function. TW_ERR_UNSUPPORTED: no
- * classifier. */
+ * twi_activation_of() knows) and residual sums fused. Folded weights are float32, its own; others
+ * are borrowed, so network must outlive it. A batch norm that follows no convolution or dense layer
+ * of its own becomes a 1 x 1 depthwise convolution, so none is left. fuse false: only cut and
+ * pooled, batch norm and all (for tests). network must not come from this function.
+ * TW_ERR_UNSUPPORTED: no classifier. */
 tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi_output output,
                                     bool fuse, twi_network **out);
 
