@@ -76,8 +76,8 @@ tw_status twi_onednn_concat(twi_build *b);
 tw_status twi_onednn_flatten(twi_build *b);
 tw_status twi_onednn_reduce(twi_build *b);
 tw_status twi_onednn_arithmetic(twi_build *b);
-tw_status twi_onednn_with_constant(twi_build *b);
-tw_status twi_onednn_layer_norm(twi_build *b); /* l2_normalise as well */
+tw_status twi_onednn_with_constant(twi_build *b); /* prelu as well */
+tw_status twi_onednn_layer_norm(twi_build *b);    /* l2_normalise as well */
 tw_status twi_onednn_softmax(twi_build *b);
 tw_status twi_onednn_attention(twi_build *b);
 tw_status twi_onednn_slice(twi_build *b);

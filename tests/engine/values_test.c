@@ -437,6 +437,58 @@ static void test_constant_node(void **state)
     trial_finish(t);
 }
 
+/* ---- batches ------------------------------------------------------------------------------- */
+
+/* A squeeze-and-excite block, then a transformer's: what mixes values of one picture. */
+static void add_mixture(trial *t, uint32_t last)
+{
+    const size_t c = 16;
+    last =
+        add_conv(&t->b, last, (size_t[4]){c, t->channels, 3, 3}, 1, square_window(3, 2, 1), true);
+    t->channels = c;
+    uint32_t gate = unary(t, (twi_node){.op = TWI_OP_REDUCE_MEAN, .axes = {2, {1, 2}}}, last);
+    gate = add_conv(&t->b, gate, (size_t[4]){c, c, 1, 1}, 1, square_window(1, 1, 0), true);
+    gate = unary(t, (twi_node){.op = TWI_OP_SIGMOID}, gate);
+    last = add_node(&t->b, (twi_node){.op = TWI_OP_MUL}, 2, (uint32_t[2]){last, gate});
+    twi_node token = {.op = TWI_OP_PREPEND_TOKEN};
+    token.params[TWI_PARAM_TOKEN] = weight(&t->b, 2, (size_t[2]){1, c}, 0.0, 1.0);
+    last = unary(t, token, unary(t, (twi_node){.op = TWI_OP_TOKENS}, last));
+    const uint32_t x = unary(t, norm_node(t, TWI_OP_LAYER_NORM, 1), last);
+    const uint32_t in[3] = {project(t, x, c), project(t, x, c), project(t, x, c)};
+    const twi_node attention = {.op = TWI_OP_ATTENTION, .heads = 4, .scale = 0.5};
+    uint32_t y = project(t, add_node(&t->b, attention, 3, in), c);
+    y = add_node(&t->b, (twi_node){.op = TWI_OP_ADD}, 2, (uint32_t[2]){y, last});
+    unary(t, (twi_node){.op = TWI_OP_TAKE_TOKEN, .index = 0}, y);
+}
+
+/* The same picture in the same place among others; then alone, with other threads. */
+static void test_rows_stand_alone(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 12; seed++) {
+        uint32_t last;
+        trial *t = trial_new(720 + seed, &last);
+        add_mixture(t, last);
+        twi_network *fused;
+        must(t->ctx, twi_network_for_inference(t->ctx, t->b.network, TWI_OUTPUT_AVG, true, &fused));
+        twi_engine_opts opts = t->opts;
+        opts.precision = seed % 2 ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+        if (!twi_precision_native(opts.precision)) opts.precision = TW_PRECISION_F32;
+        opts.batch = 5;
+        const outcome alone = compute(t->ctx, fused, &opts, 1, seed); /* padded with zeros */
+        const outcome among = compute(t->ctx, fused, &opts, 5, seed);
+        assert_memory_equal(alone.values, among.values, alone.d * sizeof *alone.values);
+        opts.batch = 1, opts.threads = 1 + seed % 3;
+        outcome small = compute(t->ctx, fused, &opts, 1, seed);
+        assert_true(distance(&small, &alone) <= (opts.precision == TW_PRECISION_F32 ? 1e-6 : 5e-3));
+        test_free(alone.values), test_free(among.values), test_free(small.values);
+        twi_network_free(fused);
+        twi_network_free(t->b.network);
+        tw_ctx_free(t->ctx);
+        test_free(t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,7 +498,7 @@ int main(void)
         cmocka_unit_test(test_lrn),           cmocka_unit_test(test_moves),
         cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_joins),
         cmocka_unit_test(test_attention),     cmocka_unit_test(test_matmul),
-        cmocka_unit_test(test_constant_node),
+        cmocka_unit_test(test_constant_node), cmocka_unit_test(test_rows_stand_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,8 @@ INLINE lanes compute(twi_op op, lanes x, lanes y)
         return choose(x < y, x, y);
     case TWI_OP_MAX:
         return choose(x > y, x, y);
+    case TWI_OP_PRELU:
+        return choose(x > (lanes){0}, x, x * y);
     default:
         return x + y;
     }
@@ -137,7 +139,7 @@ INLINE void combine_as(twi_op op, size_t rows, size_t width, const float *x, con
         combine_row(op, width, x + r * width, y + r * y_row, y_step, out + r * width);
 }
 
-/* op is a constant in each call: one text, six loops. */
+/* op is a constant in each call: one text, seven loops. */
 static void combine(twi_op op, size_t rows, size_t width, const float *x, const float *y,
                     size_t y_row, size_t y_step, float *out)
 {
@@ -156,6 +158,9 @@ static void combine(twi_op op, size_t rows, size_t width, const float *x, const 
         break;
     case TWI_OP_MAX:
         combine_as(TWI_OP_MAX, rows, width, x, y, y_row, y_step, out);
+        break;
+    case TWI_OP_PRELU:
+        combine_as(TWI_OP_PRELU, rows, width, x, y, y_row, y_step, out);
         break;
     default:
         combine_as(TWI_OP_ADD, rows, width, x, y, y_row, y_step, out);

@@ -14,7 +14,8 @@ typedef struct twi_lanes {
     void (*widen)(const void *src, bool half, size_t n, float *dst);
     void (*narrow)(const float *src, bool half, size_t n, void *dst);
     /* out [rows, width] = x op y; y's rows are y_row floats apart (0: one for all), its values
-     * y_step (1, or 0: one for all of a row). op: add, sub, mul, div, min, max. */
+     * y_step (1, or 0: one for all of a row). op: add, sub, mul, div, min, max,
+     * prelu (y: the slope). */
     void (*combine)(twi_op op, size_t rows, size_t width, const float *x, const float *y,
                     size_t y_row, size_t y_step, float *out);
     /* y [n] = (x - mean) / sqrt(variance + epsilon) * scale + shift; scale, shift [n] or NULL. */
