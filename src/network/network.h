@@ -226,9 +226,9 @@ bool twi_shape_equal(const twi_shape *a, const twi_shape *b);
 size_t
 twi_shape_elements(const twi_shape *shape); /* twi_network_shapes() has checked the product */
 
-/* What to compute. */
+/* What to compute. Features that are a vector are taken as they are. */
 typedef enum twi_output {
-    TWI_OUTPUT_AVG,          /* features, global average */
+    TWI_OUTPUT_AVG,          /* features, global average: over pixels, over tokens */
     TWI_OUTPUT_MAX,          /* features, global maximum */
     TWI_OUTPUT_FLAT,         /* features, flattened NHWC */
     TWI_OUTPUT_LOGITS,       /* raw class scores */
