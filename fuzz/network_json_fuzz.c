@@ -6,13 +6,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Tensors a graph may name: a (vector), w (dense), k1 and k3 (kernels). */
+/* Tensors a graph may name: a (vector), w (dense), k1 and k3 (kernels), s and m (scores). */
 static tw_status some_weights(tw_ctx *ctx, twi_tensors *list)
 {
     static const struct {
         const char *name;
         size_t rank, dims[4];
-    } rows[] = {{"a", 1, {4}}, {"w", 2, {4, 4}}, {"k1", 4, {4, 4, 1, 1}}, {"k3", 4, {4, 2, 3, 3}}};
+    } rows[] = {{"a", 1, {4}},           {"w", 2, {4, 4}},    {"k1", 4, {4, 4, 1, 1}},
+                {"k3", 4, {4, 2, 3, 3}}, {"s", 3, {2, 4, 4}}, {"m", 3, {4, 3, 3}}};
     tw_status st = TW_OK;
     for (size_t i = 0; i < TWI_LEN(rows) && st == TW_OK; i++)
         st = twi_tensors_add(ctx, list, rows[i].name, TWI_F32, rows[i].rank, rows[i].dims, NULL,

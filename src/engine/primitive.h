@@ -28,6 +28,8 @@ tw_status twi_layout_new(tw_ctx *ctx, twi_device *device, size_t rank, const siz
 /* A copy that belongs to nobody; release with twi_free(). */
 tw_status twi_layout_copy(tw_ctx *ctx, const twi_layout *layout, twi_layout **out);
 size_t twi_layout_bytes(const twi_layout *layout);
+size_t twi_layout_rank(const twi_layout *layout);
+twi_dtype twi_layout_dtype(const twi_layout *layout);
 bool twi_layout_equal(const twi_layout *a, const twi_layout *b);
 /* The same dims in the same order, of another data type. */
 tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
@@ -41,7 +43,8 @@ typedef struct twi_spec {
     const twi_window *window;    /* conv, pool */
     size_t groups;               /* conv */
     twi_dtype dtype;             /* of activations and weights */
-    bool bias, relu, sum;        /* conv, dense: dst = relu?(op + bias? + dst?) */
+    bool bias, sum;              /* conv, dense: dst = after(op + bias? + dst?) */
+    twi_activation after;        /* one that twi_activation_of() gives, or none */
     const twi_layout *src, *dst; /* conv: NULL lets oneDNN choose */
 } twi_spec;
 
@@ -50,27 +53,43 @@ typedef struct twi_spec {
  * twi_primitive_layout() tells which. */
 tw_status twi_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                              const twi_primitive **out);
-/* src [n, in] plain of dtype, dst [n, out] plain float32. */
+/* src [n, in] plain of dtype, dst [n, out] as spec->dst says; n: the batch, times the tokens. */
 tw_status twi_primitive_dense(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                               const twi_primitive **out);
 /* max, or average with or without the padding counted; the padding at the end is what spec->out
  * needs. */
 tw_status twi_primitive_pool(tw_ctx *ctx, twi_device *device, const twi_spec *spec, twi_op op,
                              const twi_primitive **out);
-tw_status twi_primitive_relu(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
-                             const twi_primitive **out);
-/* dst = relu?(a + b), all of one layout. */
-tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout, bool relu,
+/* True when oneDNN has f, which twi_function_of() gave. */
+bool twi_primitive_has(twi_op f);
+/* dst = f(src), both of one layout, which may be one memory. */
+tw_status twi_primitive_eltwise(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                                const twi_activation *f, const twi_primitive **out);
+/* Across channels; dst has src's layout. */
+tw_status twi_primitive_lrn(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                            const twi_node *node, const twi_primitive **out);
+/* dst [n, m, columns] = node->scale * a [n, m, k] * b [n, k, columns], plain float32; a and b as
+ * node->transpose_a and transpose_b say. sizes: n, m, k, columns. */
+tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *node,
+                               const size_t sizes[4], const twi_primitive **out);
+/* dst = a + b, all of one layout. */
+tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                             const twi_primitive **out);
-/* Along axis 1. */
-tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n,
+/* Along axis, of the layouts. */
+tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t axis,
                                const twi_layout *const *srcs, const twi_layout *dst,
                                const twi_primitive **out);
 tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
                                 const twi_layout *dst, const twi_primitive **out);
 
 /* What oneDNN will use here (its environment variables count), for choosing kernels of our own. */
-typedef enum twi_isa { TWI_ISA_OTHER, TWI_ISA_AVX512, TWI_ISA_AVX512_BF16, TWI_ISA_AMX } twi_isa;
+typedef enum twi_isa {
+    TWI_ISA_OTHER,
+    TWI_ISA_AVX2,
+    TWI_ISA_AVX512,
+    TWI_ISA_AVX512_BF16,
+    TWI_ISA_AMX
+} twi_isa;
 twi_isa twi_device_isa(void);
 
 typedef enum twi_role { TWI_ROLE_SRC, TWI_ROLE_WEIGHTS, TWI_ROLE_DST } twi_role;

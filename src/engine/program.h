@@ -33,9 +33,10 @@ typedef struct twi_packed {
 } twi_packed;
 
 enum {
-    TWI_PACKING_FLOATS,  /* as the network has them, float32 */
-    TWI_PACKING_LAYOUT,  /* in .layout */
-    TWI_PACKING_WINOGRAD /* see kernels/winograd.h */
+    TWI_PACKING_FLOATS,   /* as the network has them, float32 */
+    TWI_PACKING_LAYOUT,   /* in .layout */
+    TWI_PACKING_WINOGRAD, /* see kernels/winograd.h */
+    TWI_PACKING_ROWS      /* float32, channels last: of add_constant and the like */
 };
 
 /* One step in one workspace. */
@@ -92,7 +93,6 @@ typedef struct twi_build {
     twi_program *program;
     uint32_t *value_of; /* [network->n] */
     uint32_t node;      /* being built */
-    bool finished;      /* what fusion hung on it is done */
 } twi_build;
 
 /* A new value; layout NULL: bytes of anything. */

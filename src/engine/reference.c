@@ -8,15 +8,16 @@ typedef struct reference_state {
     twi_node node; /* without name, inputs and params: the network may be gone */
     size_t batch, elements;
     const twi_shape *in_shapes;
-    twi_shape out_shape;
+    twi_shape out_shape, param_shapes[TWI_PARAMS];
 } reference_state;
 
-/* What fusion hung on the node: out = relu?(out + sum?). */
+/* What fusion hung on the node: out = activation(out + sum?). */
 static void finish(const reference_state *state, const float *sum, float *out)
 {
     for (size_t i = 0; sum && i < state->elements; i++) out[i] += sum[i];
-    for (size_t i = 0; state->node.fused_relu && i < state->elements; i++)
-        if (!(out[i] > 0.0f)) out[i] = 0.0f;
+    if (state->node.fused.op == TWI_OP_INPUT) return;
+    for (size_t i = 0; i < state->elements; i++)
+        out[i] = (float)twi_activate(&state->node.fused, (double)out[i]);
 }
 
 static tw_status reference_run(tw_ctx *ctx, const twi_step *step, twi_workspace *workspace,
@@ -29,13 +30,14 @@ static tw_status reference_run(tw_ctx *ctx, const twi_step *step, twi_workspace 
     const float *params[TWI_PARAMS] = {0};
     for (size_t i = 0; i < TWI_PARAMS; i++)
         if (step->params[i]) params[i] = step->params[i]->data;
-    const twi_reference_args args = {.node = &state->node,
-                                     .batch = state->batch,
-                                     .in_shapes = state->in_shapes,
-                                     .out_shape = state->out_shape,
-                                     .in = in,
-                                     .params = params,
-                                     .out = workspace->at[step->out]};
+    twi_reference_args args = {.node = &state->node,
+                               .batch = state->batch,
+                               .in_shapes = state->in_shapes,
+                               .out_shape = state->out_shape,
+                               .in = in,
+                               .params = params,
+                               .out = workspace->at[step->out]};
+    memcpy(args.param_shapes, state->param_shapes, sizeof args.param_shapes);
     twi_operator_of(state->node.op)->compute(&args);
     const bool sum = state->node.fused_add != TWI_NO_NODE;
     finish(state, sum ? in[step->n_in - 1] : NULL, args.out);
@@ -75,8 +77,11 @@ tw_status twi_reference_build(twi_build *b, const uint32_t *in, uint32_t out)
                      .out = out,
                      .scratch = TWI_NO_VALUE,
                      .state = state};
-    for (unsigned i = 0; i < TWI_PARAMS && st == TW_OK; i++)
-        if (node->params[i]) st = twi_build_floats(b, b->node, i, &step.params[i]);
+    for (unsigned i = 0; i < TWI_PARAMS && st == TW_OK; i++) {
+        if (!node->params[i]) continue;
+        state->param_shapes[i] = twi_shape_of_tensor(node->params[i]);
+        st = twi_build_floats(b, b->node, i, &step.params[i]);
+    }
     return st == TW_OK ? twi_build_step(b, &step) : st;
 }
 

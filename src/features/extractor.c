@@ -56,8 +56,9 @@ static double multiplications(const twi_network *network, const twi_shape *shape
     for (size_t i = 0; i < network->n; i++) {
         const twi_node *node = &network->nodes[i];
         if (node->op != TWI_OP_CONV && node->op != TWI_OP_DENSE) continue;
-        double positions = 1; /* each weight is used once at each */
-        for (size_t k = 1; k < shapes[i].rank; k++) positions *= (double)shapes[i].dims[k];
+        /* Each weight is used once at each pixel, or for each token. */
+        const size_t channels = shapes[i].dims[twi_channel_axis(shapes[i].rank)];
+        const double positions = (double)twi_shape_elements(&shapes[i]) / (double)channels;
         sum += positions * (double)node->params[TWI_PARAM_WEIGHT]->count;
     }
     return sum;

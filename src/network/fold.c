@@ -1,4 +1,5 @@
-/* fold.c - batch norm as arithmetic on weights.
+/* fold.c - batch norm, and constants that every channel is multiplied by or that are added to it,
+ * as arithmetic on weights.
  *
  * With its statistics frozen, batch norm is y = a x + b for each channel, a = scale / sqrt(variance
  * + epsilon), b = shift - mean a (Ioffe & Szegedy 2015, algorithm 2). Worked out in double, rounded
@@ -31,6 +32,35 @@ static tw_status param_doubles(tw_ctx *ctx, const twi_tensor *t, size_t n, doubl
         for (size_t i = 0; i < n; i++) dst[i] = (double)values[i];
     twi_free(values);
     return st;
+}
+
+static tw_status constant_of(tw_ctx *ctx, const twi_node *node, size_t channels, twi_arena *arena,
+                             affine *out)
+{
+    const twi_tensor *value = node->params[TWI_PARAM_VALUE];
+    const bool product = node->op == TWI_OP_MUL_CONSTANT;
+    tw_status st = twi_arena_take(ctx, arena, channels, &out->a);
+    if (st == TW_OK) st = twi_arena_take(ctx, arena, channels, &out->b);
+    if (st != TW_OK) return st;
+    double *given = product ? out->a : out->b, *usual = product ? out->b : out->a;
+    out->n = channels;
+    st = param_doubles(ctx, value, value->count, 0.0, given);
+    for (size_t i = 0; i < channels; i++) {
+        usual[i] = product ? 0.0 : 1.0;
+        if (value->count == 1) given[i] = given[0];
+    }
+    return st;
+}
+
+bool twi_fold_suits(const twi_node *node, size_t rank, size_t channels)
+{
+    if (node->op == TWI_OP_BATCH_NORM) return true;
+    if (node->op != TWI_OP_MUL_CONSTANT && node->op != TWI_OP_ADD_CONSTANT) return false;
+    const twi_shape value = twi_shape_of_tensor(node->params[TWI_PARAM_VALUE]);
+    const size_t count = twi_shape_elements(&value);
+    twi_shape aligned;
+    if (!twi_shape_align(&value, rank, &aligned)) return false;
+    return count == 1 || (count == channels && aligned.dims[twi_channel_axis(rank)] == channels);
 }
 
 static tw_status affine_of(tw_ctx *ctx, const twi_node *norm, twi_arena *arena, affine *out)
@@ -101,7 +131,8 @@ tw_status twi_fold_into(tw_ctx *ctx, const twi_node *norm, twi_node *node, twi_n
     float *w, *b;
     double *old_bias;
     affine y;
-    tw_status st = affine_of(ctx, norm, &arena, &y);
+    tw_status st = norm->op == TWI_OP_BATCH_NORM ? affine_of(ctx, norm, &arena, &y)
+                                                 : constant_of(ctx, norm, channels, &arena, &y);
     if (st != TW_OK) goto done;
     if (y.n != channels) {
         st = twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %zu channels come in; its parameters need %zu",

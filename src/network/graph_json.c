@@ -10,8 +10,6 @@
 #define MAX_NAME    1024 /* bytes of a layer's name */
 #define MAX_UNKNOWN 20   /* operators named in one message */
 
-/* ---- attributes: one row each, both directions --------------------------------------------- */
-
 typedef struct reader {
     tw_ctx *ctx;
     const char *name;         /* of the file, for messages */
@@ -34,129 +32,6 @@ static bool take_size(const twi_json *value, size_t *out)
     *out = (size_t)number;
     return true;
 }
-
-static twi_json *pair_to_json(const size_t pair[2])
-{
-    twi_json *array = twi_json_array();
-    for (int i = 0; i < 2; i++)
-        if (!twi_json_append(array, twi_json_integer((int64_t)pair[i]))) {
-            twi_json_free(array);
-            return NULL;
-        }
-    return array;
-}
-
-/* 0 would mean "the usual" to twi_network_append(): a file has to say what it means. */
-static tw_status pair_from_json(const reader *r, const twi_json *node, const char *key,
-                                size_t least, size_t pair[2])
-{
-    const twi_json *array = twi_json_get(node, key);
-    for (size_t i = 0; i < 2; i++)
-        if (twi_json_length(array) != 2 || !twi_json_is_array(array) ||
-            !take_size(twi_json_at(array, i), &pair[i]) || pair[i] < least)
-            return fail_key(r, key, least ? "two integers above 0" : "two integers from 0 up");
-    return TW_OK;
-}
-
-static tw_status flag_from_json(const reader *r, const twi_json *node, const char *key, bool *out)
-{
-    const twi_json *value = twi_json_get(node, key);
-    *out = twi_json_as_boolean(value, false);
-    if (*out != twi_json_as_boolean(value, true)) return fail_key(r, key, "true or false");
-    return TW_OK;
-}
-
-static bool write_window(const twi_node *node, twi_json *to)
-{
-    const twi_window *w = &node->window;
-    return twi_json_set(to, "kernel", pair_to_json(w->kernel)) &&
-           twi_json_set(to, "stride", pair_to_json(w->stride)) &&
-           twi_json_set(to, "dilation", pair_to_json(w->dilation)) &&
-           twi_json_set(to, "pad_begin", pair_to_json(w->pad_begin)) &&
-           twi_json_set(to, "pad_end", pair_to_json(w->pad_end));
-}
-
-static tw_status read_window(const reader *r, const twi_json *from, twi_node *node)
-{
-    twi_window *w = &node->window;
-    tw_status st;
-    if ((st = pair_from_json(r, from, "kernel", 1, w->kernel)) != TW_OK) return st;
-    if ((st = pair_from_json(r, from, "stride", 1, w->stride)) != TW_OK) return st;
-    if ((st = pair_from_json(r, from, "dilation", 1, w->dilation)) != TW_OK) return st;
-    if ((st = pair_from_json(r, from, "pad_begin", 0, w->pad_begin)) != TW_OK) return st;
-    return pair_from_json(r, from, "pad_end", 0, w->pad_end);
-}
-
-static bool write_ceil(const twi_node *node, twi_json *to)
-{
-    return twi_json_set(to, "ceil_mode", twi_json_boolean(node->window.ceil_mode));
-}
-
-static tw_status read_ceil(const reader *r, const twi_json *from, twi_node *node)
-{
-    return flag_from_json(r, from, "ceil_mode", &node->window.ceil_mode);
-}
-
-static bool write_count_pad(const twi_node *node, twi_json *to)
-{
-    return twi_json_set(to, "count_include_pad", twi_json_boolean(node->window.count_include_pad));
-}
-
-static tw_status read_count_pad(const reader *r, const twi_json *from, twi_node *node)
-{
-    return flag_from_json(r, from, "count_include_pad", &node->window.count_include_pad);
-}
-
-static bool write_groups(const twi_node *node, twi_json *to)
-{
-    return twi_json_set(to, "groups", twi_json_integer((int64_t)node->groups));
-}
-
-static tw_status read_groups(const reader *r, const twi_json *from, twi_node *node)
-{
-    if (!take_size(twi_json_get(from, "groups"), &node->groups) || node->groups == 0)
-        return fail_key(r, "groups", "an integer above 0");
-    return TW_OK;
-}
-
-static bool write_epsilon(const twi_node *node, twi_json *to)
-{
-    return twi_json_set(to, "epsilon", twi_json_number(node->epsilon));
-}
-
-static tw_status read_epsilon(const reader *r, const twi_json *from, twi_node *node)
-{
-    node->epsilon = twi_json_as_number(twi_json_get(from, "epsilon"), -1.0);
-    if (!isfinite(node->epsilon) || node->epsilon < 0)
-        return fail_key(r, "epsilon", "a number from 0 up");
-    return TW_OK;
-}
-
-static bool write_order(const twi_node *node, twi_json *to)
-{
-    return twi_json_set(to, "order", twi_json_text(node->nhwc ? "hwc" : "chw"));
-}
-
-static tw_status read_order(const reader *r, const twi_json *from, twi_node *node)
-{
-    const char *order = twi_json_as_text(twi_json_get(from, "order"), "");
-    node->nhwc = strcmp(order, "hwc") == 0;
-    if (!node->nhwc && strcmp(order, "chw") != 0) return fail_key(r, "order", "\"hwc\" or \"chw\"");
-    return TW_OK;
-}
-
-static const struct attribute {
-    unsigned bit;
-    bool (*write)(const twi_node *node, twi_json *to); /* false: no memory */
-    tw_status (*read)(const reader *r, const twi_json *from, twi_node *node);
-} attributes[TWI_ATTR_COUNT] = {
-    {TWI_ATTR_WINDOW, write_window, read_window},
-    {TWI_ATTR_CEIL, write_ceil, read_ceil},
-    {TWI_ATTR_COUNT_PAD, write_count_pad, read_count_pad},
-    {TWI_ATTR_GROUPS, write_groups, read_groups},
-    {TWI_ATTR_EPSILON, write_epsilon, read_epsilon},
-    {TWI_ATTR_FLATTEN_ORDER, write_order, read_order},
-};
 
 /* ---- writing ------------------------------------------------------------------------------- */
 
@@ -186,10 +61,7 @@ static twi_json *node_to_json(const twi_node *node)
     bool ok = twi_json_set(to, "name", twi_json_text(node->name)) &&
               twi_json_set(to, "op", twi_json_text(twi_op_name(node->op)));
     if (node->op != TWI_OP_INPUT) ok = ok && write_links(node, to);
-    for (size_t i = 0; ok && i < TWI_LEN(attributes); i++)
-        if (twi_operator_at(node->op)->attributes & attributes[i].bit)
-            ok = attributes[i].write(node, to);
-    if (ok) return to;
+    if (ok && twi_attributes_write(node, to)) return to;
     twi_json_free(to);
     return NULL;
 }
@@ -294,10 +166,8 @@ static tw_status read_node(reader *r, const twi_json *from, twi_network *network
                       &node.op); /* known: checked */
     if ((st = read_inputs(r, from, inputs, &node.n_inputs)) != TW_OK) return st;
     if ((st = read_params(r, from, &node)) != TW_OK) return st;
-    for (size_t i = 0; i < TWI_LEN(attributes); i++)
-        if (twi_operator_at(node.op)->attributes & attributes[i].bit)
-            if ((st = attributes[i].read(r, from, &node)) != TW_OK) return st;
-    st = twi_network_append(r->ctx, network, &node, NULL);
+    st = twi_attributes_read(r->ctx, from, &node);
+    if (st == TW_OK) st = twi_network_append(r->ctx, network, &node, NULL);
     return st == TW_OK ? TW_OK : twi_fail_prefix(r->ctx, st, "%s: ", r->name);
 }
 

@@ -55,34 +55,47 @@ static bool has_weights(const item *it)
     return it->node.op == TWI_OP_CONV || it->node.op == TWI_OP_DENSE;
 }
 
-static tw_status fold_norms(tw_ctx *ctx, plan *p)
+static bool may_fold(const twi_node *node)
+{
+    return node->op == TWI_OP_BATCH_NORM || node->op == TWI_OP_MUL_CONSTANT ||
+           node->op == TWI_OP_ADD_CONSTANT;
+}
+
+/* Into the convolution or dense layer before it, or, if it is a norm, to a layer of its own. */
+static tw_status fold_one(tw_ctx *ctx, plan *p, uint32_t i)
+{
+    item *it = &p->items[i];
+    const uint32_t source = holder(p, it->node.inputs[0]);
+    item *before = &p->items[source];
+    if (has_weights(before) && before->uses == 1 &&
+        twi_fold_suits(&it->node, p->ranks[i], before->node.params[TWI_PARAM_WEIGHT]->dims[0])) {
+        const tw_status st = twi_fold_into(ctx, &it->node, &before->node, p->to);
+        merge(p, i, source);
+        return st;
+    }
+    return it->node.op == TWI_OP_BATCH_NORM ? twi_fold_alone(ctx, &it->node, p->ranks[i], p->to)
+                                            : TW_OK;
+}
+
+static tw_status fold_affine(tw_ctx *ctx, plan *p)
 {
     twi_tensors *weights = &p->to->weights;
-    size_t norms = 0;
-    for (uint32_t i = 0; i < p->from->n; i++) norms += p->from->nodes[i].op == TWI_OP_BATCH_NORM;
+    size_t n = 0;
+    for (uint32_t i = 0; i < p->from->n; i++) n += may_fold(&p->from->nodes[i]);
     /* All room at once: nodes point at tensors of this list, which must not move. */
-    tw_status st = twi_grow(ctx, &weights->items, &weights->capacity, 2 * norms);
-    for (uint32_t i = 0; i < p->from->n && st == TW_OK; i++) {
-        item *it = &p->items[i];
-        if (!it->alive || it->node.op != TWI_OP_BATCH_NORM) continue;
-        const uint32_t source = holder(p, it->node.inputs[0]);
-        if (!has_weights(&p->items[source]) || p->items[source].uses != 1) {
-            st = twi_fold_alone(ctx, &it->node, p->ranks[i], p->to);
-            continue;
-        }
-        st = twi_fold_into(ctx, &it->node, &p->items[source].node, p->to);
-        merge(p, i, source);
-    }
+    tw_status st = twi_grow(ctx, &weights->items, &weights->capacity, 2 * n);
+    for (uint32_t i = 0; i < p->from->n && st == TW_OK; i++)
+        if (p->items[i].alive && may_fold(&p->items[i].node)) st = fold_one(ctx, p, i);
     return st;
 }
 
 static bool can_take_sum(const plan *p, uint32_t i)
 {
     const item *it = &p->items[i];
-    return it->node.op == TWI_OP_CONV && it->uses == 1 && it->node.fused_add == TWI_NO_NODE;
+    return has_weights(it) && it->uses == 1 && it->node.fused_add == TWI_NO_NODE;
 }
 
-/* The convolution moves to where the sum stood: it has no other reader, and there the other summand
+/* The layer moves to where the sum stood: it has no other reader, and there the other summand
  * exists. */
 static void fuse_sums(plan *p)
 {
@@ -92,27 +105,28 @@ static void fuse_sums(plan *p)
         const uint32_t a = holder(p, it->node.inputs[0]), b = holder(p, it->node.inputs[1]);
         if (a == b) continue;
         const uint32_t later = a > b ? a : b, earlier = a > b ? b : a;
-        uint32_t conv;
+        uint32_t layer;
         if (can_take_sum(p, later))
-            conv = later;
+            layer = later;
         else if (can_take_sum(p, earlier))
-            conv = earlier;
+            layer = earlier;
         else
             continue;
-        it->node = p->items[conv].node;
-        it->node.fused_add = conv == a ? b : a;
-        p->items[conv].alive = false;
+        it->node = p->items[layer].node;
+        it->node.fused_add = layer == a ? b : a;
+        p->items[layer].alive = false;
     }
 }
 
-static void fuse_relus(plan *p)
+static void fuse_activations(plan *p)
 {
     for (uint32_t i = 0; i < p->from->n; i++) {
-        if (!p->items[i].alive || p->items[i].node.op != TWI_OP_RELU) continue;
+        const twi_activation activation = twi_activation_of(&p->items[i].node);
+        if (!p->items[i].alive || activation.op == TWI_OP_INPUT) continue;
         const uint32_t source = holder(p, p->items[i].node.inputs[0]);
         item *it = &p->items[source];
-        if (!has_weights(it) || it->uses != 1 || it->node.fused_relu) continue;
-        it->node.fused_relu = true;
+        if (!has_weights(it) || it->uses != 1 || it->node.fused.op != TWI_OP_INPUT) continue;
+        it->node.fused = activation;
         merge(p, i, source);
     }
 }
@@ -128,7 +142,7 @@ static tw_status emit(tw_ctx *ctx, plan *p, item *it)
     const tw_status st = twi_network_append(ctx, p->to, &node, &it->id);
     if (st != TW_OK) return st;
     twi_node *made = &p->to->nodes[it->id];
-    made->fused_relu = it->node.fused_relu;
+    made->fused = it->node.fused;
     if (it->node.fused_add != TWI_NO_NODE)
         made->fused_add = p->items[holder(p, it->node.fused_add)].id;
     assert(made->fused_add == TWI_NO_NODE || made->fused_add < it->id);
@@ -151,15 +165,15 @@ static tw_status append_output(tw_ctx *ctx, twi_network *network, twi_op op)
 
 /* What stands behind the target for each output. */
 static const struct output_row {
-    bool classifier; /* the target is logits, not the feature node */
-    twi_op op;       /* appended; TWI_OP_INPUT: nothing */
-    size_t in_rank;  /* ... when the target has this rank */
+    bool classifier;   /* the target is logits, not the feature node */
+    twi_op op;         /* appended; TWI_OP_INPUT: nothing */
+    unsigned in_ranks; /* ... when the target has one of these: TWI_RANK() */
 } outputs[] = {
-    [TWI_OUTPUT_AVG] = {false, TWI_OP_GLOBAL_AVG_POOL, 3},
-    [TWI_OUTPUT_MAX] = {false, TWI_OP_GLOBAL_MAX_POOL, 3},
-    [TWI_OUTPUT_FLAT] = {false, TWI_OP_FLATTEN, 3},
+    [TWI_OUTPUT_AVG] = {false, TWI_OP_GLOBAL_AVG_POOL, TWI_RANK(3) | TWI_RANK(2)},
+    [TWI_OUTPUT_MAX] = {false, TWI_OP_GLOBAL_MAX_POOL, TWI_RANK(3) | TWI_RANK(2)},
+    [TWI_OUTPUT_FLAT] = {false, TWI_OP_FLATTEN, TWI_RANK(3) | TWI_RANK(2)},
     [TWI_OUTPUT_LOGITS] = {true, TWI_OP_INPUT, 0},
-    [TWI_OUTPUT_PROBABILITIES] = {true, TWI_OP_SOFTMAX, 1},
+    [TWI_OUTPUT_PROBABILITIES] = {true, TWI_OP_SOFTMAX, TWI_RANK(1)},
 };
 
 static tw_status build(tw_ctx *ctx, plan *p, uint32_t target, const struct output_row *row)
@@ -170,7 +184,7 @@ static tw_status build(tw_ctx *ctx, plan *p, uint32_t target, const struct outpu
         if (p->items[i].alive) st = emit(ctx, p, &p->items[i]);
     if (st != TW_OK) return st;
     assert(p->items[holder(p, target)].id == p->to->n - 1);
-    if (row->in_rank == p->ranks[target]) st = append_output(ctx, p->to, row->op);
+    if (row->in_ranks & TWI_RANK(p->ranks[target])) st = append_output(ctx, p->to, row->op);
     p->to->feature = row->classifier ? 0 : (uint32_t)(p->to->n - 1);
     p->to->logits = row->classifier ? (uint32_t)(p->to->n - 1) : TWI_NO_NODE;
     return st;
@@ -186,9 +200,8 @@ static tw_status find_target(tw_ctx *ctx, const twi_network *network, const stru
         return twi_fail(ctx, TW_ERR_FORMAT, "the output is layer %zu of %zu", (size_t)*target,
                         network->n);
     if (row->classifier && ranks[*target] != 1)
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: class scores are a feature map; need a vector",
-                        network->nodes[*target].name);
+        return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: class scores have %zu axes; need a vector",
+                        network->nodes[*target].name, ranks[*target]);
     return TW_OK;
 }
 
@@ -205,15 +218,16 @@ tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi
     if ((st = twi_network_new(ctx, network->input_channels, &p.to)) != TW_OK) goto done;
     if ((st = twi_zalloc(ctx, network->n, &p.items)) != TW_OK) goto done;
     for (uint32_t i = 0; i < network->n; i++) {
-        assert(!network->nodes[i].fused_relu && network->nodes[i].fused_add == TWI_NO_NODE);
+        assert(network->nodes[i].fused.op == TWI_OP_INPUT &&
+               network->nodes[i].fused_add == TWI_NO_NODE);
         p.items[i].node = network->nodes[i];
         p.items[i].value = i;
     }
     mark_alive(&p, target);
     if (fuse) {
-        if ((st = fold_norms(ctx, &p)) != TW_OK) goto done;
+        if ((st = fold_affine(ctx, &p)) != TW_OK) goto done;
         fuse_sums(&p);
-        fuse_relus(&p);
+        fuse_activations(&p);
     }
     if ((st = build(ctx, &p, target, row)) != TW_OK) goto done;
     *out = p.to, p.to = NULL; /* handed over */

@@ -2,6 +2,7 @@
 #include "network/operators.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 tw_status twi_network_new(tw_ctx *ctx, size_t input_channels, twi_network **out)
@@ -74,9 +75,13 @@ static tw_status check_param(tw_ctx *ctx, const twi_node *proto, int i)
     if (!op->params[i].name)
         return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s takes no parameter %s", proto->name,
                         op->name, t->name);
-    if (t->rank != op->params[i].rank)
+    const size_t need = op->params[i].rank;
+    if (need == 0 && (t->rank < 1 || t->rank > 3))
+        return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s %s has %zu dimensions; need 1 to 3",
+                        proto->name, op->params[i].name, t->name, t->rank);
+    if (need != 0 && t->rank != need)
         return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s %s has %zu dimensions; need %zu",
-                        proto->name, op->params[i].name, t->name, t->rank, op->params[i].rank);
+                        proto->name, op->params[i].name, t->name, t->rank, need);
     if (!is_float(t->dtype))
         return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s %s holds %s; need floating point",
                         proto->name, op->params[i].name, t->name, twi_dtype_name(t->dtype));
@@ -89,21 +94,34 @@ static tw_status check_param(tw_ctx *ctx, const twi_node *proto, int i)
 }
 
 /* Fields that mean "the usual" when left 0; what the operator does not have is cleared. */
-static void fill_defaults(twi_node *node)
+static void fill_window(twi_node *node, unsigned attributes)
 {
-    const unsigned attributes = twi_operator_at(node->op)->attributes;
     twi_window *w = &node->window;
-    if (!(attributes & TWI_ATTR_WINDOW)) *w = (twi_window){0};
+    if (attributes & TWI_ATTR_PAD) { /* the padding alone */
+        const twi_window padding = *w;
+        *w = (twi_window){0};
+        memcpy(w->pad_begin, padding.pad_begin, sizeof w->pad_begin);
+        memcpy(w->pad_end, padding.pad_end, sizeof w->pad_end);
+    } else if (!(attributes & TWI_ATTR_WINDOW)) {
+        *w = (twi_window){0};
+    }
     for (size_t i = 0; i < 2 && attributes & TWI_ATTR_WINDOW; i++) {
         if (w->dilation[i] == 0) w->dilation[i] = 1;
         if (node->op != TWI_OP_CONV) continue;
         if (w->stride[i] == 0) w->stride[i] = 1;
         if (w->kernel[i] == 0) w->kernel[i] = node->params[TWI_PARAM_WEIGHT]->dims[2 + i];
     }
+}
+
+static void fill_defaults(twi_node *node)
+{
+    const unsigned attributes = twi_operator_at(node->op)->attributes;
+    fill_window(node, attributes);
     if (node->groups == 0 || !(attributes & TWI_ATTR_GROUPS)) node->groups = 1;
+    if (node->step == 0 && attributes & TWI_ATTR_RANGE_OF_AXIS) node->step = 1;
     if (!(attributes & TWI_ATTR_EPSILON)) node->epsilon = 0;
     if (!(attributes & TWI_ATTR_FLATTEN_ORDER)) node->nhwc = false;
-    node->fused_relu = false;
+    node->fused = (twi_activation){0};
     node->fused_add = TWI_NO_NODE;
 }
 
@@ -175,22 +193,35 @@ tw_status twi_network_add(tw_ctx *ctx, twi_network *network, const twi_node *pro
 
 /* ---- shapes -------------------------------------------------------------------------------- */
 
+static size_t rank_of(const twi_node *node, const size_t *in_ranks)
+{
+    const twi_operator *op = twi_operator_at(node->op);
+    if (op->rank) return op->rank(node, in_ranks);
+    return op->out_rank ? op->out_rank : in_ranks[0];
+}
+
 void twi_network_ranks(const twi_network *network, size_t *ranks)
 {
+    size_t in[TWI_MAX_INPUTS];
     for (size_t i = 0; i < network->n; i++) {
         const twi_node *node = &network->nodes[i];
-        const size_t rank = twi_operator_at(node->op)->out_rank;
-        ranks[i] = rank ? rank : ranks[node->inputs[0]];
+        for (size_t k = 0; k < node->n_inputs; k++) in[k] = ranks[node->inputs[k]];
+        ranks[i] = rank_of(node, in);
     }
 }
 
 static tw_status check_rank(tw_ctx *ctx, const twi_node *node, const twi_shape *in)
 {
-    const size_t need = twi_operator_at(node->op)->in_rank;
-    if (need == 0 || in->rank == need) return TW_OK;
+    static const char *const words[] = {"", "vector", "list of tokens", "feature map"};
+    const unsigned need = twi_operator_at(node->op)->in_ranks;
+    char list[64] = "";
+    if (need == 0 || need & TWI_RANK(in->rank)) return TW_OK;
+    for (size_t rank = 3, at = 0; rank >= 1; rank--)
+        if (need & TWI_RANK(rank))
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at ? " or a " : "",
+                                   words[rank]);
     return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: a %s comes in; %s needs a %s", node->name,
-                    in->rank == 3 ? "feature map" : "vector", twi_op_name(node->op),
-                    need == 3 ? "feature map" : "vector");
+                    words[in->rank], twi_op_name(node->op), list);
 }
 
 /* Every value is held to a size that a flattened one may have as well, so no product of it
@@ -218,11 +249,13 @@ tw_status twi_network_shapes(tw_ctx *ctx, const twi_network *network, size_t hei
     for (size_t i = 1; i < network->n && st == TW_OK; i++) {
         const twi_node *node = &network->nodes[i];
         const twi_operator *op = twi_operator_at(node->op);
+        size_t ranks[TWI_MAX_INPUTS];
         for (size_t k = 0; k < node->n_inputs; k++) {
             in[k] = shapes[node->inputs[k]];
             if ((st = check_rank(ctx, node, &in[k])) != TW_OK) return st;
+            ranks[k] = in[k].rank;
         }
-        shapes[i] = (twi_shape){.rank = op->out_rank ? op->out_rank : in[0].rank};
+        shapes[i] = (twi_shape){.rank = rank_of(node, ranks)};
         if ((st = op->shape(ctx, node, in, &shapes[i])) != TW_OK) return st;
         st = check_size(ctx, node, &shapes[i]);
     }

@@ -1,80 +1,52 @@
-/* operators.c - the operator table and its shape rules. */
-#include "network/operators.h"
+/* operators.c - the operator table. */
+#include "network/rules.h"
 
-#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-/* ---- rules that several rows share --------------------------------------------------------- */
+/* ---- what the rules share ------------------------------------------------------------------ */
 
-static tw_status shape_same(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
+const char *twi_shape_text(const twi_shape *shape, char *text)
 {
-    (void)ctx, (void)node;
-    *out = in[0];
-    return TW_OK;
+    size_t at = (size_t)snprintf(text, TWI_SHAPE_TEXT, "[");
+    for (size_t i = 0; i < shape->rank && i < TWI_LEN(shape->dims); i++)
+        at += (size_t)snprintf(text + at, TWI_SHAPE_TEXT - at, "%s%zu", i ? ", " : "",
+                               shape->dims[i]);
+    snprintf(text + at, TWI_SHAPE_TEXT - at, "]");
+    return text;
 }
 
-/* The span of a dilated window; the caps make the product small. */
-static size_t window_span(const twi_window *w, int axis)
+tw_status twi_fail_shape(tw_ctx *ctx, const twi_node *node, const twi_shape *in, const char *need)
 {
-    return w->dilation[axis] * (w->kernel[axis] - 1) + 1;
+    char text[TWI_SHAPE_TEXT];
+    return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s comes in; need %s", node->name,
+                    twi_shape_text(in, text), need);
 }
 
-/* Output size of axis, 0 when the window does not fit. In ceil mode a last window may end outside
- * but has to start inside the input or its leading padding. Source: PyTorch 1.13,
- * ATen/native/Pool.h, pooling_output_shape_pad_lr(). */
-static size_t window_count(const twi_window *w, int axis, size_t in)
+tw_status twi_fail_shapes(tw_ctx *ctx, const twi_node *node, const char *need, const twi_shape *a,
+                          const twi_shape *b)
 {
-    const size_t stride = w->stride[axis], begin = w->pad_begin[axis];
-    const size_t room = in + begin + w->pad_end[axis] + (w->ceil_mode ? stride - 1 : 0);
-    const size_t span = window_span(w, axis);
-    if (room < span) return 0;
-    size_t count = (room - span) / stride + 1;
-    if (w->ceil_mode && (count - 1) * stride >= in + begin) count--;
-    return count;
+    char first[TWI_SHAPE_TEXT], second[TWI_SHAPE_TEXT];
+    return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s and %s come in; need %s", node->name,
+                    twi_shape_text(a, first), twi_shape_text(b, second), need);
 }
 
-static tw_status shape_window(tw_ctx *ctx, const twi_node *node, const twi_shape *in,
-                              twi_shape *out)
+tw_status twi_check_range(tw_ctx *ctx, const twi_node *node, const char *what, size_t value,
+                          size_t least, size_t most)
 {
-    static const char *const sides[] = {"height", "width"};
-    for (int axis = 0; axis < 2; axis++) {
-        const size_t size = in[0].dims[1 + axis];
-        out->dims[1 + axis] = window_count(&node->window, axis, size);
-        if (out->dims[1 + axis] == 0)
-            return twi_fail(ctx, TW_ERR_ARG,
-                            "layer %s: %s %zu comes in; its window needs %zu, of which padding "
-                            "gives %zu",
-                            node->name, sides[axis], size, window_span(&node->window, axis),
-                            node->window.pad_begin[axis] + node->window.pad_end[axis]);
-    }
-    return TW_OK;
+    if (value >= least && value <= most) return TW_OK;
+    return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s is %zu; need %zu to %zu", node->name, what,
+                    value, least, most);
 }
 
-static tw_status check_range(tw_ctx *ctx, const twi_node *node, const char *what, size_t value,
-                             size_t least)
+tw_status twi_check_finite(tw_ctx *ctx, const twi_node *node, const char *what, double value)
 {
-    if (value >= least && value <= TWI_MAX_WINDOW) return TW_OK;
-    return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s is %zu; need %zu to %d", node->name, what,
-                    value, least, TWI_MAX_WINDOW);
+    if (isfinite(value)) return TW_OK;
+    return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %s is not a finite number", node->name, what);
 }
 
-static tw_status check_window(tw_ctx *ctx, const twi_node *node)
-{
-    const twi_window *w = &node->window;
-    tw_status st = TW_OK;
-    for (int i = 0; i < 2 && st == TW_OK; i++) {
-        if ((st = check_range(ctx, node, "kernel", w->kernel[i], 1)) != TW_OK) break;
-        if ((st = check_range(ctx, node, "stride", w->stride[i], 1)) != TW_OK) break;
-        if ((st = check_range(ctx, node, "dilation", w->dilation[i], 1)) != TW_OK) break;
-        if ((st = check_range(ctx, node, "padding", w->pad_begin[i], 0)) != TW_OK) break;
-        st = check_range(ctx, node, "padding", w->pad_end[i], 0);
-    }
-    return st;
-}
-
-/* A vector parameter, when given, has one value for each of channels. */
-static tw_status check_vector(tw_ctx *ctx, const twi_node *node, int param, size_t channels)
+tw_status twi_check_vector(tw_ctx *ctx, const twi_node *node, int param, size_t channels)
 {
     const twi_tensor *t = node->params[param];
     if (!t || t->count == channels) return TW_OK;
@@ -82,14 +54,12 @@ static tw_status check_vector(tw_ctx *ctx, const twi_node *node, int param, size
                     twi_operator_at(node->op)->params[param].name, t->name, t->count, channels);
 }
 
-static tw_status check_channels(tw_ctx *ctx, const twi_node *node, size_t found, size_t needed)
+tw_status twi_check_channels(tw_ctx *ctx, const twi_node *node, size_t found, size_t needed)
 {
     if (found == needed) return TW_OK;
     return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: %zu channels come in; its parameters need %zu",
                     node->name, found, needed);
 }
-
-/* ---- input --------------------------------------------------------------------------------- */
 
 /* The input's shape is the caller's; see twi_network_shapes(). */
 static tw_status shape_input(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
@@ -98,267 +68,265 @@ static tw_status shape_input(tw_ctx *ctx, const twi_node *node, const twi_shape 
     return TW_OK;
 }
 
-/* ---- convolution --------------------------------------------------------------------------- */
-
-static tw_status check_conv(tw_ctx *ctx, const twi_node *node)
-{
-    const twi_tensor *weight = node->params[TWI_PARAM_WEIGHT];
-    const twi_window *w = &node->window;
-    tw_status st = check_window(ctx, node);
-    if (st != TW_OK) return st;
-    if (weight->dims[2] != w->kernel[0] || weight->dims[3] != w->kernel[1])
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: weight %s is for a %zu x %zu kernel; the layer says %zu x %zu",
-                        node->name, weight->name, weight->dims[2], weight->dims[3], w->kernel[0],
-                        w->kernel[1]);
-    if (w->ceil_mode || w->count_include_pad)
-        return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: pooling options on a convolution",
-                        node->name);
-    if (node->groups == 0 || node->groups > TWI_MAX_CHANNELS || weight->dims[0] % node->groups != 0)
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: %zu groups; need a divisor of its %zu output channels",
-                        node->name, node->groups, weight->dims[0]);
-    return check_vector(ctx, node, TWI_PARAM_BIAS, weight->dims[0]);
-}
-
-static tw_status shape_conv(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
-{
-    const twi_tensor *weight = node->params[TWI_PARAM_WEIGHT];
-    const tw_status st = check_channels(ctx, node, in[0].dims[0], weight->dims[1] * node->groups);
-    if (st != TW_OK) return st;
-    out->dims[0] = weight->dims[0];
-    return shape_window(ctx, node, in, out);
-}
-
-/* ---- batch norm ---------------------------------------------------------------------------- */
-
-static tw_status check_batch_norm(tw_ctx *ctx, const twi_node *node)
-{
-    const size_t channels = node->params[TWI_PARAM_MEAN]->count;
-    if (!isfinite(node->epsilon) || node->epsilon < 0)
-        return twi_fail(ctx, TW_ERR_FORMAT, "layer %s: epsilon is negative or not finite",
-                        node->name);
-    for (int i = 0; i < TWI_PARAMS; i++) {
-        const tw_status st = check_vector(ctx, node, i, channels);
-        if (st != TW_OK) return st;
-    }
-    return TW_OK;
-}
-
-static tw_status shape_batch_norm(tw_ctx *ctx, const twi_node *node, const twi_shape *in,
-                                  twi_shape *out)
-{
-    *out = in[0];
-    return check_channels(ctx, node, in[0].dims[0], node->params[TWI_PARAM_MEAN]->count);
-}
-
-/* ---- pooling ------------------------------------------------------------------------------- */
-
-/* Padding shorter than the window gives every window a pixel, unless dilation steps over them all.
- */
-static tw_status check_pool(tw_ctx *ctx, const twi_node *node)
-{
-    const tw_status st = check_window(ctx, node);
-    if (st != TW_OK) return st;
-    const twi_window *w = &node->window;
-    for (int i = 0; i < 2; i++) {
-        const size_t span = window_span(w, i);
-        const size_t pad = w->pad_begin[i] > w->pad_end[i] ? w->pad_begin[i] : w->pad_end[i];
-        if (pad >= span)
-            return twi_fail(ctx, TW_ERR_FORMAT,
-                            "layer %s: padding %zu; a pooling window that spans %zu allows %zu",
-                            node->name, pad, span, span - 1);
-        if (w->dilation[i] != 1 && node->op == TWI_OP_AVG_POOL)
-            return twi_fail(ctx, TW_ERR_UNSUPPORTED, "layer %s: dilated average pooling",
-                            node->name);
-    }
-    return TW_OK;
-}
-
-/* True when a window that starts in the padding has no tap on the input: dilation steps over it. */
-static bool sees_only_padding(const twi_window *w, int axis, size_t in, size_t count)
-{
-    for (size_t o = 0; o < count && o * w->stride[axis] < w->pad_begin[axis]; o++) {
-        const size_t before = w->pad_begin[axis] - o * w->stride[axis];
-        const size_t tap = (before + w->dilation[axis] - 1) / w->dilation[axis];
-        if (tap >= w->kernel[axis] || tap * w->dilation[axis] - before >= in) return true;
-    }
-    return false;
-}
-
-static tw_status shape_pool(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
-{
-    const tw_status st = shape_window(ctx, node, in, out);
-    if (st != TW_OK) return st;
-    out->dims[0] = in[0].dims[0];
-    for (int axis = 0; axis < 2; axis++)
-        if (sees_only_padding(&node->window, axis, in[0].dims[1 + axis], out->dims[1 + axis]))
-            return twi_fail(ctx, TW_ERR_ARG,
-                            "layer %s: a %zu x %zu map comes in; a dilated window would see only "
-                            "padding",
-                            node->name, in[0].dims[1], in[0].dims[2]);
-    return TW_OK;
-}
-
-static tw_status shape_global_pool(tw_ctx *ctx, const twi_node *node, const twi_shape *in,
-                                   twi_shape *out)
-{
-    (void)ctx, (void)node;
-    out->dims[0] = in[0].dims[0];
-    return TW_OK;
-}
-
-/* ---- dense --------------------------------------------------------------------------------- */
-
-static tw_status check_dense(tw_ctx *ctx, const twi_node *node)
-{
-    return check_vector(ctx, node, TWI_PARAM_BIAS, node->params[TWI_PARAM_WEIGHT]->dims[0]);
-}
-
-static tw_status shape_dense(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
-{
-    const twi_tensor *weight = node->params[TWI_PARAM_WEIGHT];
-    if (in[0].dims[0] != weight->dims[1])
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: %zu features come in; its weight %s [%zu, %zu] needs %zu",
-                        node->name, in[0].dims[0], weight->name, weight->dims[0], weight->dims[1],
-                        weight->dims[1]);
-    out->dims[0] = weight->dims[0];
-    return TW_OK;
-}
-
-/* ---- joining and reshaping ----------------------------------------------------------------- */
-
-static bool same_dims(const twi_shape *a, const twi_shape *b, size_t from)
-{
-    if (a->rank != b->rank) return false;
-    for (size_t i = from; i < a->rank; i++)
-        if (a->dims[i] != b->dims[i]) return false;
-    return true;
-}
-
-static tw_status fail_mismatch(tw_ctx *ctx, const twi_node *node, const char *need,
-                               const twi_shape *a, const twi_shape *b)
-{
-    if (a->rank == 3 && b->rank == 3)
-        return twi_fail(ctx, TW_ERR_FORMAT,
-                        "layer %s: [%zu, %zu, %zu] and [%zu, %zu, %zu] come in; need %s",
-                        node->name, a->dims[0], a->dims[1], a->dims[2], b->dims[0], b->dims[1],
-                        b->dims[2], need);
-    return twi_fail(ctx, TW_ERR_FORMAT,
-                    "layer %s: values of %zu and %zu dimensions, first %zu and %zu, come in; "
-                    "need %s",
-                    node->name, a->rank, b->rank, a->dims[0], b->dims[0], need);
-}
-
-static tw_status shape_add(tw_ctx *ctx, const twi_node *node, const twi_shape *in, twi_shape *out)
-{
-    if (!same_dims(&in[0], &in[1], 0))
-        return fail_mismatch(ctx, node, "two of one shape", &in[0], &in[1]);
-    *out = in[0];
-    return TW_OK;
-}
-
-static tw_status shape_concat(tw_ctx *ctx, const twi_node *node, const twi_shape *in,
-                              twi_shape *out)
-{
-    *out = in[0];
-    for (size_t i = 1; i < node->n_inputs; i++) {
-        if (!same_dims(&in[0], &in[i], 1))
-            return fail_mismatch(ctx, node, "maps of one height and width", &in[0], &in[i]);
-        out->dims[0] += in[i].dims[0]; /* both below the caps */
-    }
-    return TW_OK;
-}
-
-static tw_status shape_flatten(tw_ctx *ctx, const twi_node *node, const twi_shape *in,
-                               twi_shape *out)
-{
-    (void)ctx, (void)node;
-    out->dims[0] = in[0].dims[0] * in[0].dims[1] * in[0].dims[2]; /* twi_network_shapes() checked */
-    return TW_OK;
-}
-
 /* ---- the table ----------------------------------------------------------------------------- */
 
+#define VECTOR      TWI_RANK(1)
+#define TOKENS      TWI_RANK(2)
+#define MAP         TWI_RANK(3)
 #define WINDOW_POOL (TWI_ATTR_WINDOW | TWI_ATTR_CEIL)
+#define ONE         .min_inputs = 1, .max_inputs = 1
+#define TWO         .min_inputs = 2, .max_inputs = 2
+#define NORM_PARAMS                                                                                \
+    {                                                                                              \
+        {"scale", 1, false},                                                                       \
+        {                                                                                          \
+            "shift", 1, false                                                                      \
+        }                                                                                          \
+    }
+
+#define ACTIVATION(word, attrs)                                                                    \
+    {                                                                                              \
+        .name = word, ONE, .attributes = attrs, .check = twi_check_activation,                     \
+        .shape = twi_shape_same                                                                    \
+    }
+#define ARITHMETIC(word)                                                                           \
+    {                                                                                              \
+        .name = word, TWO, .rank = twi_rank_broadcast, .shape = twi_shape_broadcast_of             \
+    }
+#define WITH_CONSTANT(word)                                                                        \
+    {                                                                                              \
+        .name = word, ONE, .params = {{"value", 0, true}}, .shape = twi_shape_with_constant        \
+    }
+#define REDUCTION(word)                                                                            \
+    {                                                                                              \
+        .name = word, ONE, .attributes = TWI_ATTR_AXES, .check = twi_check_reduce,                 \
+        .shape = twi_shape_reduce                                                                  \
+    }
+#define GLOBAL_POOL(word)                                                                          \
+    {                                                                                              \
+        .name = word, ONE, .in_ranks = MAP | TOKENS, .out_rank = 1, .shape = twi_shape_global_pool \
+    }
 
 static const twi_operator operators[TWI_OP_COUNT] = {
     [TWI_OP_INPUT] = {.name = "input", .out_rank = 3, .shape = shape_input},
     [TWI_OP_CONV] = {.name = "conv",
-                     .min_inputs = 1,
-                     .max_inputs = 1,
-                     .in_rank = 3,
-                     .out_rank = 3,
+                     ONE,
+                     .in_ranks = MAP,
                      .attributes = TWI_ATTR_WINDOW | TWI_ATTR_GROUPS,
                      .params = {{"weight", 4, true}, {"bias", 1, false}},
-                     .check = check_conv,
-                     .shape = shape_conv},
+                     .check = twi_check_conv,
+                     .shape = twi_shape_conv},
     [TWI_OP_BATCH_NORM] = {.name = "batch_norm",
-                           .min_inputs = 1,
-                           .max_inputs = 1,
+                           ONE,
                            .attributes = TWI_ATTR_EPSILON,
                            .params = {{"scale", 1, false},
                                       {"shift", 1, false},
                                       {"mean", 1, true},
                                       {"variance", 1, true}},
-                           .check = check_batch_norm,
-                           .shape = shape_batch_norm},
-    [TWI_OP_RELU] = {.name = "relu", .min_inputs = 1, .max_inputs = 1, .shape = shape_same},
+                           .check = twi_check_batch_norm,
+                           .shape = twi_shape_batch_norm},
+    [TWI_OP_RELU] = ACTIVATION("relu", 0),
     [TWI_OP_MAX_POOL] = {.name = "max_pool",
-                         .min_inputs = 1,
-                         .max_inputs = 1,
-                         .in_rank = 3,
-                         .out_rank = 3,
+                         ONE,
+                         .in_ranks = MAP,
                          .attributes = WINDOW_POOL,
-                         .check = check_pool,
-                         .shape = shape_pool},
+                         .check = twi_check_pool,
+                         .shape = twi_shape_pool},
     [TWI_OP_AVG_POOL] = {.name = "avg_pool",
-                         .min_inputs = 1,
-                         .max_inputs = 1,
-                         .in_rank = 3,
-                         .out_rank = 3,
+                         ONE,
+                         .in_ranks = MAP,
                          .attributes = WINDOW_POOL | TWI_ATTR_COUNT_PAD,
-                         .check = check_pool,
-                         .shape = shape_pool},
-    [TWI_OP_GLOBAL_AVG_POOL] = {.name = "global_avg_pool",
-                                .min_inputs = 1,
-                                .max_inputs = 1,
-                                .in_rank = 3,
-                                .out_rank = 1,
-                                .shape = shape_global_pool},
-    [TWI_OP_GLOBAL_MAX_POOL] = {.name = "global_max_pool",
-                                .min_inputs = 1,
-                                .max_inputs = 1,
-                                .in_rank = 3,
-                                .out_rank = 1,
-                                .shape = shape_global_pool},
+                         .check = twi_check_pool,
+                         .shape = twi_shape_pool},
+    [TWI_OP_GLOBAL_AVG_POOL] = GLOBAL_POOL("global_avg_pool"),
+    [TWI_OP_GLOBAL_MAX_POOL] = GLOBAL_POOL("global_max_pool"),
     [TWI_OP_DENSE] = {.name = "dense",
-                      .min_inputs = 1,
-                      .max_inputs = 1,
-                      .in_rank = 1,
-                      .out_rank = 1,
+                      ONE,
+                      .in_ranks = TOKENS | VECTOR,
                       .params = {{"weight", 2, true}, {"bias", 1, false}},
-                      .check = check_dense,
-                      .shape = shape_dense},
-    [TWI_OP_ADD] = {.name = "add", .min_inputs = 2, .max_inputs = 2, .shape = shape_add},
+                      .check = twi_check_dense,
+                      .shape = twi_shape_dense},
+    [TWI_OP_ADD] = {.name = "add", TWO, .shape = twi_shape_add},
     [TWI_OP_CONCAT] = {.name = "concat",
                        .min_inputs = 1,
                        .max_inputs = TWI_MAX_INPUTS,
-                       .shape = shape_concat},
+                       .attributes = TWI_ATTR_AXIS,
+                       .check = twi_check_concat,
+                       .shape = twi_shape_concat},
     [TWI_OP_FLATTEN] = {.name = "flatten",
-                        .min_inputs = 1,
-                        .max_inputs = 1,
-                        .in_rank = 3,
+                        ONE,
+                        .in_ranks = MAP | TOKENS,
                         .out_rank = 1,
                         .attributes = TWI_ATTR_FLATTEN_ORDER,
-                        .shape = shape_flatten},
-    [TWI_OP_SOFTMAX] = {.name = "softmax",
-                        .min_inputs = 1,
-                        .max_inputs = 1,
-                        .in_rank = 1,
-                        .out_rank = 1,
-                        .shape = shape_same},
+                        .shape = twi_shape_flatten},
+    [TWI_OP_SOFTMAX] = {.name = "softmax", ONE, .shape = twi_shape_same},
+
+    [TWI_OP_CLIP] = ACTIVATION("clip", TWI_ATTR_RANGE),
+    [TWI_OP_LEAKY_RELU] = ACTIVATION("leaky_relu", TWI_ATTR_ALPHA),
+    [TWI_OP_ELU] = ACTIVATION("elu", TWI_ATTR_ALPHA),
+    [TWI_OP_PRELU] = {.name = "prelu",
+                      ONE,
+                      .params = {{"slope", 1, true}},
+                      .shape = twi_shape_prelu},
+    [TWI_OP_SIGMOID] = ACTIVATION("sigmoid", 0),
+    [TWI_OP_TANH] = ACTIVATION("tanh", 0),
+    [TWI_OP_HARD_SIGMOID] = ACTIVATION("hard_sigmoid", TWI_ATTR_ALPHA | TWI_ATTR_BETA),
+    [TWI_OP_HARD_SWISH] = ACTIVATION("hard_swish", 0),
+    [TWI_OP_SILU] = ACTIVATION("silu", 0),
+    [TWI_OP_GELU] = ACTIVATION("gelu", 0),
+    [TWI_OP_GELU_TANH] = ACTIVATION("gelu_tanh", 0),
+    [TWI_OP_MISH] = ACTIVATION("mish", 0),
+    [TWI_OP_SOFTPLUS] = ACTIVATION("softplus", 0),
+    [TWI_OP_EXP] = ACTIVATION("exp", 0),
+    [TWI_OP_LOG] = ACTIVATION("log", 0),
+    [TWI_OP_ERF] = ACTIVATION("erf", 0),
+    [TWI_OP_SQRT] = ACTIVATION("sqrt", 0),
+    [TWI_OP_ABS] = ACTIVATION("abs", 0),
+    [TWI_OP_NEG] = ACTIVATION("neg", 0),
+    [TWI_OP_RECIPROCAL] = ACTIVATION("reciprocal", 0),
+    [TWI_OP_POW] = ACTIVATION("pow", TWI_ATTR_ALPHA),
+
+    [TWI_OP_ADD_BROADCAST] = ARITHMETIC("add_broadcast"),
+    [TWI_OP_SUB] = ARITHMETIC("sub"),
+    [TWI_OP_MUL] = ARITHMETIC("mul"),
+    [TWI_OP_DIV] = ARITHMETIC("div"),
+    [TWI_OP_MIN] = ARITHMETIC("min"),
+    [TWI_OP_MAX] = ARITHMETIC("max"),
+    [TWI_OP_ADD_CONSTANT] = WITH_CONSTANT("add_constant"),
+    [TWI_OP_MUL_CONSTANT] = WITH_CONSTANT("mul_constant"),
+    [TWI_OP_CONSTANT] = {.name = "constant",
+                         .rank = twi_rank_constant,
+                         .params = {{"value", 0, true}},
+                         .shape = twi_shape_constant},
+
+    [TWI_OP_LRN] = {.name = "lrn",
+                    ONE,
+                    .in_ranks = MAP,
+                    .attributes = TWI_ATTR_LRN | TWI_ATTR_ALPHA | TWI_ATTR_BETA,
+                    .check = twi_check_lrn,
+                    .shape = twi_shape_same},
+    [TWI_OP_LAYER_NORM] = {.name = "layer_norm",
+                           ONE,
+                           .attributes = TWI_ATTR_EPSILON,
+                           .params = NORM_PARAMS,
+                           .check = twi_check_norm,
+                           .shape = twi_shape_norm},
+    [TWI_OP_GROUP_NORM] = {.name = "group_norm",
+                           ONE,
+                           .in_ranks = MAP,
+                           .attributes = TWI_ATTR_EPSILON | TWI_ATTR_GROUPS,
+                           .params = NORM_PARAMS,
+                           .check = twi_check_norm,
+                           .shape = twi_shape_group_norm},
+    [TWI_OP_L2_NORMALISE] = {.name = "l2_normalise",
+                             ONE,
+                             .attributes = TWI_ATTR_EPSILON,
+                             .check = twi_check_norm,
+                             .shape = twi_shape_same},
+
+    [TWI_OP_PAD] = {.name = "pad",
+                    ONE,
+                    .in_ranks = MAP,
+                    .attributes = TWI_ATTR_PAD,
+                    .check = twi_check_pad,
+                    .shape = twi_shape_pad},
+    [TWI_OP_RESIZE] = {.name = "resize",
+                       ONE,
+                       .in_ranks = MAP,
+                       .attributes = TWI_ATTR_RESIZE | TWI_ATTR_SIZE,
+                       .check = twi_check_resize,
+                       .shape = twi_shape_resize},
+    [TWI_OP_DEPTH_TO_SPACE] = {.name = "depth_to_space",
+                               ONE,
+                               .in_ranks = MAP,
+                               .attributes = TWI_ATTR_BLOCK,
+                               .check = twi_check_block,
+                               .shape = twi_shape_depth_to_space},
+    [TWI_OP_SPACE_TO_DEPTH] = {.name = "space_to_depth",
+                               ONE,
+                               .in_ranks = MAP,
+                               .attributes = TWI_ATTR_BLOCK,
+                               .check = twi_check_block,
+                               .shape = twi_shape_space_to_depth},
+    [TWI_OP_CHANNEL_SHUFFLE] = {.name = "channel_shuffle",
+                                ONE,
+                                .in_ranks = MAP,
+                                .attributes = TWI_ATTR_GROUPS,
+                                .check = twi_check_groups,
+                                .shape = twi_shape_shuffle},
+    [TWI_OP_ROLL] = {.name = "roll",
+                     ONE,
+                     .in_ranks = MAP,
+                     .attributes = TWI_ATTR_SHIFT,
+                     .shape = twi_shape_same},
+
+    [TWI_OP_SLICE] = {.name = "slice",
+                      ONE,
+                      .attributes = TWI_ATTR_AXIS | TWI_ATTR_RANGE_OF_AXIS,
+                      .check = twi_check_slice,
+                      .shape = twi_shape_slice},
+    [TWI_OP_TRANSPOSE] = {.name = "transpose",
+                          ONE,
+                          .attributes = TWI_ATTR_AXES,
+                          .check = twi_check_transpose,
+                          .shape = twi_shape_transpose},
+    [TWI_OP_RESHAPE] = {.name = "reshape",
+                        ONE,
+                        .rank = twi_rank_target,
+                        .attributes = TWI_ATTR_TARGET,
+                        .check = twi_check_target,
+                        .shape = twi_shape_reshape},
+    [TWI_OP_REDUCE_MEAN] = REDUCTION("reduce_mean"),
+    [TWI_OP_REDUCE_MAX] = REDUCTION("reduce_max"),
+
+    [TWI_OP_TOKENS] =
+        {.name = "tokens", ONE, .in_ranks = MAP, .out_rank = 2, .shape = twi_shape_tokens},
+    [TWI_OP_MAP] = {.name = "map",
+                    ONE,
+                    .in_ranks = TOKENS,
+                    .out_rank = 3,
+                    .attributes = TWI_ATTR_SIZE,
+                    .check = twi_check_size,
+                    .shape = twi_shape_map},
+    [TWI_OP_PREPEND_TOKEN] = {.name = "prepend_token",
+                              ONE,
+                              .in_ranks = TOKENS,
+                              .params = {{"token", 2, true}},
+                              .shape = twi_shape_prepend},
+    [TWI_OP_TAKE_TOKEN] = {.name = "take_token",
+                           ONE,
+                           .in_ranks = TOKENS,
+                           .out_rank = 1,
+                           .attributes = TWI_ATTR_INDEX,
+                           .shape = twi_shape_take},
+    [TWI_OP_WINDOW_PARTITION] = {.name = "window_partition",
+                                 ONE,
+                                 .in_ranks = MAP,
+                                 .out_rank = 2,
+                                 .attributes = TWI_ATTR_SIZE | TWI_ATTR_GRID,
+                                 .check = twi_check_size,
+                                 .shape = twi_shape_partition},
+    [TWI_OP_WINDOW_REVERSE] = {.name = "window_reverse",
+                               ONE,
+                               .in_ranks = TOKENS,
+                               .out_rank = 3,
+                               .attributes = TWI_ATTR_SIZE | TWI_ATTR_GRID | TWI_ATTR_TARGET,
+                               .check = twi_check_windows,
+                               .shape = twi_shape_reverse},
+    [TWI_OP_MATMUL] = {.name = "matmul",
+                       TWO,
+                       .in_ranks = TOKENS | MAP,
+                       .attributes = TWI_ATTR_TRANSPOSES | TWI_ATTR_SCALE,
+                       .check = twi_check_matmul,
+                       .shape = twi_shape_matmul},
+    [TWI_OP_ATTENTION] = {.name = "attention",
+                          .min_inputs = 3,
+                          .max_inputs = 3,
+                          .in_ranks = TOKENS,
+                          .attributes = TWI_ATTR_HEADS | TWI_ATTR_SCALE,
+                          .params = {{"bias", 3, false}, {"mask", 3, false}},
+                          .check = twi_check_attention,
+                          .shape = twi_shape_attention},
 };
 
 const twi_operator *twi_operator_at(twi_op op)

@@ -167,16 +167,22 @@ static inline void check_against_reference(tw_ctx *ctx, const twi_network *netwo
 #define F32_TOLERANCE  2e-6
 #define BF16_TOLERANCE 1.2e-2
 
-/* Both precisions the machine has. */
-static inline void check_precisions(tw_ctx *ctx, const twi_network *network,
-                                    const twi_engine_opts *opts, uint32_t seed)
+/* Both precisions the machine has; slack: how many times the usual tolerance, for chains. */
+static inline void check_precisions_within(tw_ctx *ctx, const twi_network *network,
+                                           const twi_engine_opts *opts, double slack, uint32_t seed)
 {
     twi_engine_opts o = *opts;
     o.precision = TW_PRECISION_F32;
-    check_against_reference(ctx, network, o, F32_TOLERANCE, seed);
+    check_against_reference(ctx, network, o, slack * F32_TOLERANCE, seed);
     o.precision = TW_PRECISION_BF16;
     if (twi_precision_native(o.precision))
-        check_against_reference(ctx, network, o, BF16_TOLERANCE, seed);
+        check_against_reference(ctx, network, o, slack * BF16_TOLERANCE, seed);
+}
+
+static inline void check_precisions(tw_ctx *ctx, const twi_network *network,
+                                    const twi_engine_opts *opts, uint32_t seed)
+{
+    check_precisions_within(ctx, network, opts, 1.0, seed);
 }
 
 #endif

@@ -211,7 +211,7 @@ static void run_wino(trial *t, const problem *p, const float *src, const float *
                      .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
                      .src = strides_of(&p->in, p->blocked),
                      .dst = strides_of(&p->out, p->blocked),
-                     .relu = p->node.fused_relu,
+                     .relu = p->node.fused.op == TWI_OP_RELU,
                      .sum = true,
                      .threads = between(&t->rng, 1, 3)};
     must(t->ctx, twi_wino_plan(t->ctx, &conv));
@@ -231,7 +231,7 @@ static void run_wino(trial *t, const problem *p, const float *src, const float *
 static void check_whole(trial *t)
 {
     problem p = random_problem(&t->rng);
-    p.node.fused_relu = between(&t->rng, 0, 1);
+    if (between(&t->rng, 0, 1)) p.node.fused.op = TWI_OP_RELU;
     const size_t n_src = count_of(&p, &p.in), n_dst = count_of(&p, &p.out);
     float *src, *sum;
     void *rounded_src = random_elements(t, n_src, &src),
@@ -239,11 +239,11 @@ static void check_whole(trial *t)
     float *weights = random_floats(&t->rng, 9 * p.in.dims[0] * p.out.dims[0]);
     float *bias = random_floats(&t->rng, p.out.dims[0]), *want = test_malloc(n_dst * sizeof *want);
     const float *params[TWI_PARAMS] = {weights, bias}, *in[1] = {src};
-    const twi_reference_args args = {&p.node, p.batch, &p.in, p.out, in, params, want};
+    const twi_reference_args args = {&p.node, p.batch, &p.in, p.out, in, params, want, {{0}}};
     twi_ref_conv(&args);
     for (size_t i = 0; i < n_dst; i++) {
         want[i] += sum[i];
-        if (p.node.fused_relu && want[i] < 0.0f) want[i] = 0.0f;
+        if (p.node.fused.op == TWI_OP_RELU && want[i] < 0.0f) want[i] = 0.0f;
     }
     run_wino(t, &p, src, weights, bias, sum);
     assert_true(apart(sum, want, n_dst) < (t->dtype == TWI_BF16 ? 1.6e-2 : 1.5e-6));

@@ -110,6 +110,17 @@ static inline uint32_t sketch_join(sketch *s, twi_op op, uint32_t a, uint32_t b)
     return sketch_node(s, (twi_node){.op = op}, (uint32_t[]){a, b}, 2);
 }
 
+/* Times or plus a constant, one for all or one a channel. */
+static inline uint32_t sketch_constant(sketch *s, uint32_t input, size_t channels)
+{
+    const bool coin = twi_rng_interval(&s->rng, 1);
+    const size_t n = twi_rng_interval(&s->rng, 1) ? channels : 1, map[3] = {n, 1, 1};
+    twi_node node = {.op = coin ? TWI_OP_MUL_CONSTANT : TWI_OP_ADD_CONSTANT};
+    node.params[TWI_PARAM_VALUE] =
+        sketch_tensor(s, twi_rng_interval(&s->rng, 1) ? 3 : 1, map, -1, 1);
+    return sketch_node(s, node, &input, 1);
+}
+
 /* 3 x 3, stride 1, padding 1: the size stays. */
 static inline uint32_t sketch_pool(sketch *s, twi_op op, uint32_t input)
 {
@@ -126,7 +137,7 @@ static inline void sketch_step(sketch *s, size_t channels)
     const uint32_t a = 1 + twi_rng_interval(&s->rng, last - 1);
     const uint32_t input = twi_rng_interval(&s->rng, 3) ? last : a; /* mostly a chain */
     const bool coin = twi_rng_interval(&s->rng, 1);
-    switch (twi_rng_interval(&s->rng, 8)) {
+    switch (twi_rng_interval(&s->rng, 11)) {
     case 0:
         sketch_conv(s, input, channels, channels, 3, 1, coin);
         break;
@@ -142,6 +153,15 @@ static inline void sketch_step(sketch *s, size_t channels)
         break;
     case 5:
         sketch_pool(s, coin ? TWI_OP_MAX_POOL : TWI_OP_AVG_POOL, input);
+        break;
+    case 8:
+        sketch_node(s, (twi_node){.op = TWI_OP_CLIP, .low = -1, .high = 6}, &input, 1);
+        break;
+    case 9:
+        sketch_plain(s, TWI_OP_SILU, input);
+        break;
+    case 10:
+        sketch_constant(s, input, channels);
         break;
     case 6:
     case 7:

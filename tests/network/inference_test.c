@@ -99,9 +99,9 @@ static void a_residual_block_is_four_convolutions(void **state)
     assert_int_equal(count_op(fused, TWI_OP_CONV), 4);
     assert_int_equal(fused->nodes[5].op, TWI_OP_GLOBAL_AVG_POOL);
     const twi_node *last = &fused->nodes[4]; /* the shortcut came last: it takes the sum */
-    assert_true(last->fused_relu);
+    assert_true(last->fused.op == TWI_OP_RELU);
     assert_int_equal(last->fused_add, 3);
-    assert_false(fused->nodes[3].fused_relu);
+    assert_false(fused->nodes[3].fused.op == TWI_OP_RELU);
     assert_int_equal(fused->feature, 5);
     twi_network *cut = compiled(network, TWI_OUTPUT_AVG, false);
     same_values(cut, fused);
@@ -125,7 +125,7 @@ static void a_shared_convolution_is_left_alone(void **state)
     assert_int_equal(fused->nodes[3].op, TWI_OP_CONV);
     assert_int_equal(fused->nodes[3].groups, 4);
     assert_int_equal(fused->nodes[3].fused_add, 2);
-    assert_false(fused->nodes[1].fused_relu);
+    assert_false(fused->nodes[1].fused.op == TWI_OP_RELU);
     twi_network *cut = compiled(s.network, TWI_OUTPUT_MAX, false);
     same_values(cut, fused);
     twi_network_free(cut);
@@ -158,6 +158,69 @@ static void folding_is_exact_to_the_last_float(void **state)
     twi_network_free(s.network);
 }
 
+/* MobileNet's and a transformer's endings: every activation and layer scale goes into the layer. */
+static void activations_and_scales_go_into_layers(void **state)
+{
+    (void)state;
+    static const twi_op ops[] = {TWI_OP_CLIP, TWI_OP_HARD_SWISH, TWI_OP_SILU,
+                                 TWI_OP_GELU, TWI_OP_LEAKY_RELU, TWI_OP_SIGMOID};
+    for (size_t i = 0; i < TWI_LEN(ops); i++) {
+        sketch s = sketch_new(ctx, 3, 21);
+        const size_t channels = 4, weight[] = {4, 4};
+        uint32_t last = sketch_norm(&s, sketch_conv(&s, 0, 3, 4, 3, 1, false), 4, true);
+        const twi_node f = {.op = ops[i], .alpha = 0.1, .low = 0, .high = 6};
+        last = sketch_node(&s, f, &last, 1);
+        last = sketch_plain(&s, TWI_OP_TOKENS, last);
+        twi_node dense = {.op = TWI_OP_DENSE}, scale = {.op = TWI_OP_MUL_CONSTANT};
+        dense.params[TWI_PARAM_WEIGHT] = sketch_tensor(&s, 2, weight, -1, 1);
+        scale.params[TWI_PARAM_VALUE] = sketch_tensor(&s, 1, &channels, -1, 1);
+        uint32_t branch = sketch_node(&s, dense, &last, 1);
+        branch = sketch_node(&s, scale, &branch, 1);
+        s.network->feature = sketch_join(&s, TWI_OP_ADD, branch, last);
+        twi_network *fused = compiled(s.network, TWI_OUTPUT_AVG, true);
+        assert_int_equal(fused->n, 5); /* input, conv, tokens, dense, mean over tokens */
+        const twi_activation *after = &fused->nodes[1].fused;
+        assert_int_equal(after->op, ops[i]);
+        assert_true(after->alpha == (ops[i] == TWI_OP_CLIP ? 0 : 0.1));
+        assert_true(after->beta == (ops[i] == TWI_OP_CLIP ? 6 : 0));
+        assert_int_equal(fused->nodes[3].op, TWI_OP_DENSE);
+        assert_int_equal(fused->nodes[3].fused_add, 2);
+        assert_int_equal(fused->nodes[4].op, TWI_OP_GLOBAL_AVG_POOL);
+        float was[16], value[4];
+        assert_int_equal(twi_tensor_floats(ctx, dense.params[TWI_PARAM_WEIGHT], was), TW_OK);
+        assert_int_equal(twi_tensor_floats(ctx, scale.params[TWI_PARAM_VALUE], value), TW_OK);
+        const float *is = fused->nodes[3].params[TWI_PARAM_WEIGHT]->data;
+        for (size_t k = 0; k < 16; k++)
+            assert_true(is[k] == (float)((double)was[k] * (double)value[k / 4]));
+        twi_network_free(fused);
+        twi_network_free(s.network);
+    }
+}
+
+/* What is not one function of a value, or repeats over pixels, stays where it is. */
+static void what_cannot_go_into_a_layer_stays(void **state)
+{
+    (void)state;
+    sketch s = sketch_new(ctx, 3, 22);
+    const size_t plane[] = {1, 6, 6}, channels = 4;
+    twi_node constant = {.op = TWI_OP_ADD_CONSTANT}, prelu = {.op = TWI_OP_PRELU};
+    constant.params[TWI_PARAM_VALUE] = sketch_tensor(&s, 3, plane, -1, 1);
+    prelu.params[TWI_PARAM_SLOPE] = sketch_tensor(&s, 1, &channels, -1, 1);
+    uint32_t last = sketch_conv(&s, 0, 3, 4, 3, 1, false);
+    last = sketch_node(&s, constant, &last, 1);
+    last = sketch_node(&s, prelu, &last, 1);
+    last = sketch_plain(&s, TWI_OP_EXP, sketch_conv(&s, last, 4, 4, 3, 1, false));
+    s.network->feature = sketch_plain(&s, TWI_OP_GLOBAL_AVG_POOL, last);
+    twi_network *fused = compiled(s.network, TWI_OUTPUT_MAX, true);
+    assert_int_equal(fused->n, s.network->n); /* a vector is the features as it is */
+    for (size_t i = 0; i < fused->n; i++) {
+        assert_int_equal(fused->nodes[i].op, s.network->nodes[i].op);
+        assert_int_equal(fused->nodes[i].fused.op, TWI_OP_INPUT);
+    }
+    twi_network_free(fused);
+    twi_network_free(s.network);
+}
+
 static void unfolded_weights_are_borrowed(void **state)
 {
     (void)state;
@@ -167,7 +230,7 @@ static void unfolded_weights_are_borrowed(void **state)
     twi_network *fused = compiled(s.network, TWI_OUTPUT_FLAT, true);
     assert_ptr_equal(fused->nodes[1].params[0], s.network->nodes[conv].params[0]);
     assert_int_equal(fused->weights.n, 0);
-    assert_true(fused->nodes[1].fused_relu);
+    assert_true(fused->nodes[1].fused.op == TWI_OP_RELU);
     assert_true(fused->nodes[2].nhwc);
     twi_network_free(fused);
     twi_network_free(s.network);
@@ -227,6 +290,8 @@ int main(void)
         cmocka_unit_test(a_residual_block_is_four_convolutions),
         cmocka_unit_test(a_shared_convolution_is_left_alone),
         cmocka_unit_test(folding_is_exact_to_the_last_float),
+        cmocka_unit_test(activations_and_scales_go_into_layers),
+        cmocka_unit_test(what_cannot_go_into_a_layer_stays),
         cmocka_unit_test(unfolded_weights_are_borrowed),
         cmocka_unit_test(bad_outputs_are_refused),
         cmocka_unit_test(a_norm_without_spread_is_refused),

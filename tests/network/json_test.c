@@ -64,6 +64,132 @@ static void random_graphs_come_back(void **state)
     }
 }
 
+/* fuzz/corpus/network_json/wide.json: every operator that graphs.h does not have. */
+static const char wide[] =
+    "{\"input_channels\":4,\"feature\":61,\"logits\":63,\"nodes\":[{\"name\":\"input\",\"op\":"
+    "\"input\"},{"
+    "\"name\":\"conv1\",\"op\":\"conv\",\"inputs\":[0],\"params\":{\"weight\":\"k1\"},\"kernel\":["
+    "1,1],\"stride\":[1,1],\"dilation\":[1,1],\"pad_begin\":[0,0],\"pad_end\":[0,0],\"groups\":1},{"
+    "\"name\":\"relu2\",\"op\":\"relu\",\"inputs\":[1]},{"
+    "\"name\":\"sigmoid3\",\"op\":\"sigmoid\",\"inputs\":[2]},{"
+    "\"name\":\"tanh4\",\"op\":\"tanh\",\"inputs\":[3]},{"
+    "\"name\":\"hard_swish5\",\"op\":\"hard_swish\",\"inputs\":[4]},{"
+    "\"name\":\"silu6\",\"op\":\"silu\",\"inputs\":[5]},{"
+    "\"name\":\"gelu7\",\"op\":\"gelu\",\"inputs\":[6]},{"
+    "\"name\":\"gelu_tanh8\",\"op\":\"gelu_tanh\",\"inputs\":[7]},{"
+    "\"name\":\"mish9\",\"op\":\"mish\",\"inputs\":[8]},{"
+    "\"name\":\"softplus10\",\"op\":\"softplus\",\"inputs\":[9]},{"
+    "\"name\":\"exp11\",\"op\":\"exp\",\"inputs\":[10]},{"
+    "\"name\":\"erf12\",\"op\":\"erf\",\"inputs\":[11]},{"
+    "\"name\":\"abs13\",\"op\":\"abs\",\"inputs\":[12]},{"
+    "\"name\":\"neg14\",\"op\":\"neg\",\"inputs\":[13]},{"
+    "\"name\":\"clip15\",\"op\":\"clip\",\"inputs\":[14],\"low\":0.5,\"high\":6},{"
+    "\"name\":\"sqrt16\",\"op\":\"sqrt\",\"inputs\":[15]},{"
+    "\"name\":\"log17\",\"op\":\"log\",\"inputs\":[16]},{"
+    "\"name\":\"reciprocal18\",\"op\":\"reciprocal\",\"inputs\":[17]},{"
+    "\"name\":\"leaky_relu19\",\"op\":\"leaky_relu\",\"inputs\":[18],\"alpha\":0.1},{"
+    "\"name\":\"elu20\",\"op\":\"elu\",\"inputs\":[19],\"alpha\":1.0},{"
+    "\"name\":\"pow21\",\"op\":\"pow\",\"inputs\":[20],\"alpha\":2.0},{"
+    "\"name\":\"hard_sigmoid22\",\"op\":\"hard_sigmoid\",\"inputs\":[21],\"alpha\":0.25,\"beta\":0."
+    "5},{"
+    "\"name\":\"prelu23\",\"op\":\"prelu\",\"inputs\":[22],\"params\":{\"slope\":\"a\"}},{"
+    "\"name\":\"reduce_mean24\",\"op\":\"reduce_mean\",\"inputs\":[23],\"axes\":[1,2]},{"
+    "\"name\":\"reduce_max25\",\"op\":\"reduce_max\",\"inputs\":[23],\"axes\":[0]},{"
+    "\"name\":\"add_broadcast26\",\"op\":\"add_broadcast\",\"inputs\":[23,24]},{"
+    "\"name\":\"sub27\",\"op\":\"sub\",\"inputs\":[26,24]},{"
+    "\"name\":\"mul28\",\"op\":\"mul\",\"inputs\":[27,24]},{"
+    "\"name\":\"div29\",\"op\":\"div\",\"inputs\":[28,24]},{"
+    "\"name\":\"min30\",\"op\":\"min\",\"inputs\":[29,24]},{"
+    "\"name\":\"max31\",\"op\":\"max\",\"inputs\":[30,24]},{"
+    "\"name\":\"mul32\",\"op\":\"mul\",\"inputs\":[31,25]},{"
+    "\"name\":\"add33\",\"op\":\"add\",\"inputs\":[32,1]},{"
+    "\"name\":\"add_constant34\",\"op\":\"add_constant\",\"inputs\":[33],\"params\":{\"value\":"
+    "\"a\"}},{"
+    "\"name\":\"mul_constant35\",\"op\":\"mul_constant\",\"inputs\":[34],\"params\":{\"value\":"
+    "\"a\"}},{"
+    "\"name\":\"lrn36\",\"op\":\"lrn\",\"inputs\":[35],\"size\":3,\"alpha\":0.0001,\"beta\":0.75,"
+    "\"bias\":1.0},{"
+    "\"name\":\"layer_norm37\",\"op\":\"layer_norm\",\"inputs\":[36],\"params\":{\"scale\":\"a\","
+    "\"shift\":\"a\"},\"epsilon\":1e-06},{"
+    "\"name\":\"group_norm38\",\"op\":\"group_norm\",\"inputs\":[37],\"params\":{\"scale\":\"a\","
+    "\"shift\":\"a\"},\"groups\":2,\"epsilon\":1e-05},{"
+    "\"name\":\"l2_normalise39\",\"op\":\"l2_normalise\",\"inputs\":[38],\"epsilon\":1e-12},{"
+    "\"name\":\"pad40\",\"op\":\"pad\",\"inputs\":[39],\"pad_begin\":[1,2],\"pad_end\":[0,1],"
+    "\"mode\":\"reflect\",\"value\":0},{"
+    "\"name\":\"resize41\",\"op\":\"resize\",\"inputs\":[40],\"size\":[6,8],\"scales\":[0.0,0.0],"
+    "\"filter\":\"bilinear\",\"coordinates\":\"half_pixel\",\"rounding\":\"floor\"},{"
+    "\"name\":\"space_to_depth42\",\"op\":\"space_to_depth\",\"inputs\":[41],\"block\":2,\"order\":"
+    "\"crd\"},{"
+    "\"name\":\"channel_shuffle43\",\"op\":\"channel_shuffle\",\"inputs\":[42],\"groups\":4},{"
+    "\"name\":\"depth_to_space44\",\"op\":\"depth_to_space\",\"inputs\":[43],\"block\":2,\"order\":"
+    "\"dcr\"},{"
+    "\"name\":\"roll45\",\"op\":\"roll\",\"inputs\":[44],\"shift\":[-1,2]},{"
+    "\"name\":\"slice46\",\"op\":\"slice\",\"inputs\":[45],\"axis\":2,\"start\":0,\"stop\":6,"
+    "\"step\":1},{"
+    "\"name\":\"concat47\",\"op\":\"concat\",\"inputs\":[46,46],\"axis\":1},{"
+    "\"name\":\"transpose48\",\"op\":\"transpose\",\"inputs\":[47],\"axes\":[0,2,1]},{"
+    "\"name\":\"window_partition49\",\"op\":\"window_partition\",\"inputs\":[48],\"size\":[3,4],"
+    "\"grid\":false},{"
+    "\"name\":\"attention50\",\"op\":\"attention\",\"inputs\":[49,49,49],\"heads\":2,\"scale\":0.7,"
+    "\"tokens\":12},{"
+    "\"name\":\"window_reverse51\",\"op\":\"window_reverse\",\"inputs\":[50],\"size\":[3,4],"
+    "\"grid\":true,\"shape\":[4,6,12]},{"
+    "\"name\":\"tokens52\",\"op\":\"tokens\",\"inputs\":[51]},{"
+    "\"name\":\"dense53\",\"op\":\"dense\",\"inputs\":[52],\"params\":{\"weight\":\"w\",\"bias\":"
+    "\"a\"}},{"
+    "\"name\":\"map54\",\"op\":\"map\",\"inputs\":[53],\"size\":[6,12]},{"
+    "\"name\":\"prepend_token55\",\"op\":\"prepend_token\",\"inputs\":[53],\"params\":{\"token\":"
+    "\"w\"}},{"
+    "\"name\":\"softmax56\",\"op\":\"softmax\",\"inputs\":[55]},{"
+    "\"name\":\"matmul57\",\"op\":\"matmul\",\"inputs\":[56,56],\"transpose_a\":true,\"transpose_"
+    "b\":false,\"scale\":0.5},{"
+    "\"name\":\"constant58\",\"op\":\"constant\",\"inputs\":[],\"params\":{\"value\":\"w\"}},{"
+    "\"name\":\"add59\",\"op\":\"add\",\"inputs\":[57,58]},{"
+    "\"name\":\"reshape60\",\"op\":\"reshape\",\"inputs\":[59],\"shape\":[2,0]},{"
+    "\"name\":\"reshape61\",\"op\":\"reshape\",\"inputs\":[60],\"shape\":[4,4]},{"
+    "\"name\":\"take_token62\",\"op\":\"take_token\",\"inputs\":[61],\"index\":1},{"
+    "\"name\":\"dense63\",\"op\":\"dense\",\"inputs\":[62],\"params\":{\"weight\":\"w\"}}]}";
+
+/* What a file says is what is written again, and every operator is in it or in random graphs. */
+static void every_operator_comes_back(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t rank, dims[4];
+    } rows[] = {{"a", 1, {4}}, {"w", 2, {4, 4}}, {"k1", 4, {4, 4, 1, 1}}};
+    twi_tensors weights = {0};
+    twi_network *network, *again;
+    bool seen[TWI_OP_COUNT] = {false};
+    for (size_t i = 0; i < TWI_LEN(rows); i++)
+        assert_int_equal(twi_tensors_add(ctx, &weights, rows[i].name, TWI_F32, rows[i].rank,
+                                         rows[i].dims, NULL, NULL),
+                         TW_OK);
+    const tw_status st = from_text(wide, &weights, &network);
+    if (st != TW_OK) fail_msg("%s", tw_last_error(ctx));
+    twi_shape *shapes = test_calloc(network->n, sizeof *shapes);
+    if (twi_network_shapes(ctx, network, 4, 5, shapes) != TW_OK) fail_msg("%s", tw_last_error(ctx));
+    assert_int_equal(shapes[network->logits].rank, 1);
+    assert_int_equal(shapes[network->logits].dims[0], 4);
+    for (size_t i = 0; i < network->n; i++) seen[network->nodes[i].op] = true;
+    for (twi_op op = TWI_OP_CLIP; op < TWI_OP_COUNT; op++)
+        if (!seen[op]) fail_msg("%s is in no test of reading and writing", twi_op_name(op));
+    char *text = graph_text(network);
+    weights = network->weights;
+    network->weights = (twi_tensors){0};
+    assert_int_equal(from_text(text, &weights, &again), TW_OK);
+    char *text_again = graph_text(again);
+    assert_string_equal(text, text_again);
+    for (size_t i = 0; i < network->n; i++)
+        assert_memory_equal(network->nodes[i].params, again->nodes[i].params,
+                            sizeof network->nodes[i].params); /* the same tensors */
+    test_free(shapes);
+    twi_free(text);
+    twi_free(text_again);
+    twi_network_free(network);
+    twi_network_free(again);
+}
+
 #define INPUT        "{\"name\":\"input\",\"op\":\"input\"}"
 #define GRAPH(nodes) "{\"input_channels\":3,\"feature\":1,\"nodes\":[" INPUT "," nodes "]}"
 #define WINDOW                                                                                     \
@@ -98,8 +224,8 @@ static const struct hostile {
     {"{\"input_channels\":3,\"feature\":0,\"logits\":1,\"nodes\":[" INPUT "]}", TW_ERR_FORMAT,
      "\"logits\" is not"},
     {GRAPH(INPUT), TW_ERR_FORMAT, "\"inputs\" is not an array"},
-    {GRAPH("{\"name\":\"g\",\"op\":\"gelu\"},{\"name\":\"m\",\"op\":\"mish\"},{\"op\":\"gelu\"}"),
-     TW_ERR_UNSUPPORTED, "x.tw: operators this build does not know: gelu, mish"},
+    {GRAPH("{\"name\":\"g\",\"op\":\"warp\"},{\"name\":\"m\",\"op\":\"weft\"},{\"op\":\"warp\"}"),
+     TW_ERR_UNSUPPORTED, "x.tw: operators this build does not know: warp, weft"},
     {GRAPH("{\"op\":\"relu\",\"inputs\":[0]}"), TW_ERR_FORMAT, "layer 1 has no name"},
     {GRAPH("{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[1]}"), TW_ERR_FORMAT,
      "layer r: input 0 is layer 1; only 1 layers come before it"},
@@ -145,9 +271,78 @@ static const struct hostile {
      TW_ERR_FORMAT, "padding 2; a pooling window that spans 2 allows 1"},
     {GRAPH("{\"name\":\"n\",\"op\":\"batch_norm\",\"inputs\":[0],\"epsilon\":-1,"
            "\"params\":{\"mean\":\"v\",\"variance\":\"v\"}}"),
-     TW_ERR_FORMAT, "\"epsilon\" is not"},
+     TW_ERR_FORMAT, "epsilon is negative"},
     {GRAPH("{\"name\":\"f\",\"op\":\"flatten\",\"inputs\":[0],\"order\":\"nhwc\"}"), TW_ERR_FORMAT,
      "\"order\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"clip\",\"inputs\":[0],\"low\":2,\"high\":1}"), TW_ERR_FORMAT,
+     "clips to 2 at least and 1 at most"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"clip\",\"inputs\":[0],\"low\":2}"), TW_ERR_FORMAT,
+     "\"high\" is not a number"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"leaky_relu\",\"inputs\":[0],\"alpha\":\"x\"}"), TW_ERR_FORMAT,
+     "\"alpha\" is not a number"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"prelu\",\"inputs\":[0],\"params\":{}}"), TW_ERR_FORMAT,
+     "slope is missing"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"lrn\",\"inputs\":[0],\"size\":4,\"alpha\":1,\"beta\":1,"
+           "\"bias\":1}"),
+     TW_ERR_UNSUPPORTED, "size is 4; need an odd number"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"lrn\",\"inputs\":[0],\"size\":3,\"alpha\":1,\"beta\":1,"
+           "\"bias\":0}"),
+     TW_ERR_FORMAT, "bias is 0; need"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"group_norm\",\"inputs\":[0],\"groups\":0,\"epsilon\":0}"),
+     TW_ERR_FORMAT, "\"groups\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"pad\",\"inputs\":[0],\"pad_begin\":[1,1],\"pad_end\":[0,0],"
+           "\"mode\":\"wrap\",\"value\":0}"),
+     TW_ERR_FORMAT, "is not \"constant\" or \"reflect\" or \"edge\""},
+    {GRAPH("{\"name\":\"x\",\"op\":\"pad\",\"inputs\":[0],\"pad_begin\":[5000,1],\"pad_end\":[0,0],"
+           "\"mode\":\"edge\",\"value\":0}"),
+     TW_ERR_FORMAT, "padding is 5000; need 0 to 4096"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"resize\",\"inputs\":[0],\"size\":[0,4],\"scales\":[0,0],"
+           "\"filter\":\"nearest\",\"coordinates\":\"asymmetric\",\"rounding\":\"floor\"}"),
+     TW_ERR_FORMAT, "scales by 0; need above 0"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"resize\",\"inputs\":[0],\"size\":[70000,4],\"scales\":[0,0],"
+           "\"filter\":\"nearest\",\"coordinates\":\"asymmetric\",\"rounding\":\"floor\"}"),
+     TW_ERR_FORMAT, "resizes to 70000 pixels; at most"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"depth_to_space\",\"inputs\":[0],\"block\":65,\"order\":"
+           "\"dcr\"}"),
+     TW_ERR_FORMAT, "block is 65; need 1 to 64"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"roll\",\"inputs\":[0],\"shift\":[1]}"), TW_ERR_FORMAT,
+     "\"shift\" is not two integers"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"roll\",\"inputs\":[0],\"shift\":[1,-70000]}"), TW_ERR_FORMAT,
+     "\"shift\" is not two integers"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"slice\",\"inputs\":[0],\"axis\":3,\"start\":0,\"stop\":1,"
+           "\"step\":1}"),
+     TW_ERR_FORMAT, "axis is 3; need 0 to 2"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"slice\",\"inputs\":[0],\"axis\":0,\"start\":0,\"stop\":1,"
+           "\"step\":0}"),
+     TW_ERR_FORMAT, "\"step\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"transpose\",\"inputs\":[0],\"axes\":[0,0,1]}"), TW_ERR_FORMAT,
+     "axis 0 in its list"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"transpose\",\"inputs\":[0],\"axes\":[0,1,2,3]}"),
+     TW_ERR_FORMAT, "\"axes\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"transpose\",\"inputs\":[0],\"axes\":[0,3,1]}"), TW_ERR_FORMAT,
+     "axis 3 in its list"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"reduce_mean\",\"inputs\":[0],\"axes\":[]}"), TW_ERR_FORMAT,
+     "\"axes\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"reshape\",\"inputs\":[0],\"shape\":[0,0]}"), TW_ERR_FORMAT,
+     "axis 1 of its shape is 0"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"map\",\"inputs\":[0],\"size\":[0,4]}"), TW_ERR_FORMAT,
+     "size is 0; need 1 to"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"window_reverse\",\"inputs\":[0],\"size\":[2,2],\"grid\":false,"
+           "\"shape\":[3,5,4]}"),
+     TW_ERR_FORMAT, "sides that are multiples"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"window_reverse\",\"inputs\":[0],\"size\":[2,2],\"grid\":false,"
+           "\"shape\":[4,4]}"),
+     TW_ERR_FORMAT, "a shape of 2 axes; need 3"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"take_token\",\"inputs\":[0],\"index\":-1}"), TW_ERR_FORMAT,
+     "\"index\" is not"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"attention\",\"inputs\":[0,0,0],\"heads\":5000,\"scale\":1,"
+           "\"tokens\":0}"),
+     TW_ERR_FORMAT, "heads is 5000; need 1 to 1024"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"matmul\",\"inputs\":[0,0],\"transpose_a\":1,\"transpose_b\":"
+           "false,\"scale\":1}"),
+     TW_ERR_FORMAT, "\"transpose_a\" is not true or false"},
+    {GRAPH("{\"name\":\"x\",\"op\":\"constant\",\"inputs\":[],\"params\":{\"value\":\"w\"}}"),
+     TW_ERR_FORMAT, "has 4 dimensions; need 1 to 3"},
 };
 
 static twi_tensors some_weights(void)
@@ -197,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs_come_back),
+        cmocka_unit_test(every_operator_comes_back),
         cmocka_unit_test(hostile_graphs_get_a_message),
         cmocka_unit_test(too_many_layers_are_refused),
     };

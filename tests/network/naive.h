@@ -148,6 +148,28 @@ static void naive_join(const naive *run, const twi_node *node, double *out)
     }
 }
 
+/* The activations that random graphs have. */
+static double naive_activation(twi_op op, double alpha, double beta, double x)
+{
+    if (op == TWI_OP_RELU) return fmax(x, 0);
+    if (op == TWI_OP_CLIP) return fmin(fmax(x, alpha), beta);
+    if (op == TWI_OP_SILU) return x / (1 + exp(-x));
+    if (op == TWI_OP_INPUT) return x;
+    abort();
+}
+
+/* A constant of one value, or of one a channel of the first axis. */
+static void naive_constant(const twi_node *node, const twi_shape *is, const double *in, double *out)
+{
+    const size_t n = node->params[0]->count, plane = naive_count(is) / is->dims[0];
+    double *value = naive_param(node->params[0], 0, 0);
+    for (size_t i = 0; i < naive_count(is); i++) {
+        const double v = value[n == 1 ? 0 : i / plane];
+        out[i] = node->op == TWI_OP_MUL_CONSTANT ? in[i] * v : in[i] + v;
+    }
+    free(value);
+}
+
 static void naive_node(const naive *run, size_t at)
 {
     const twi_node *node = &run->network->nodes[at];
@@ -162,7 +184,17 @@ static void naive_node(const naive *run, size_t at)
         naive_norm(node, is, in, out);
         break;
     case TWI_OP_RELU:
-        for (size_t i = 0; i < naive_count(os); i++) out[i] = fmax(in[i], 0);
+    case TWI_OP_SILU:
+        for (size_t i = 0; i < naive_count(os); i++)
+            out[i] = naive_activation(node->op, 0, 0, in[i]);
+        break;
+    case TWI_OP_CLIP:
+        for (size_t i = 0; i < naive_count(os); i++)
+            out[i] = naive_activation(node->op, node->low, node->high, in[i]);
+        break;
+    case TWI_OP_MUL_CONSTANT:
+    case TWI_OP_ADD_CONSTANT:
+        naive_constant(node, is, in, out);
         break;
     case TWI_OP_MAX_POOL:
     case TWI_OP_AVG_POOL:
@@ -193,7 +225,7 @@ static void naive_node(const naive *run, size_t at)
     }
     for (size_t i = 0; i < naive_count(os); i++) {
         if (node->fused_add != TWI_NO_NODE) out[i] += run->values[node->fused_add][i];
-        if (node->fused_relu) out[i] = fmax(out[i], 0);
+        out[i] = naive_activation(node->fused.op, node->fused.alpha, node->fused.beta, out[i]);
     }
 }
 

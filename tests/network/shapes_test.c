@@ -123,7 +123,7 @@ static void shape_errors_name_the_layer(void **state)
     s = sketch_new(ctx, 3, 1);
     sketch_dense(&s, 0, 3, 2);
     expect_error(twi_network_shapes(ctx, s.network, 8, 8, shapes), TW_ERR_FORMAT,
-                 "layer dense1: a feature map comes in; dense needs a vector");
+                 "layer dense1: a feature map comes in; dense needs a list of tokens or a vector");
     twi_network_free(s.network);
 
     s = sketch_new(ctx, 3, 1);
@@ -202,9 +202,144 @@ static void late_weights_are_refused(void **state)
     twi_network_free(network);
 }
 
+/* A node of inputs that are maps [6, 4, 4] or, where tokens says so, the same as [16, 6]. */
+static tw_status shape_of(twi_node node, size_t n, bool tokens, twi_shape *out)
+{
+    sketch s = sketch_new(ctx, 6, 1);
+    twi_shape shapes[4];
+    uint32_t id = 0;
+    if (tokens) id = sketch_plain(&s, TWI_OP_TOKENS, 0);
+    const uint32_t in[3] = {id, id, id};
+    const uint32_t last = sketch_node(&s, node, in, n);
+    const tw_status st = twi_network_shapes(ctx, s.network, 4, 4, shapes);
+    if (st == TW_OK) *out = shapes[last];
+    twi_network_free(s.network);
+    return st;
+}
+
+static const struct shape_case {
+    twi_node node;
+    size_t n;
+    bool tokens;
+    twi_shape shape;   /* or */
+    const char *error; /* part of the message */
+} shape_cases[] = {
+    {{.op = TWI_OP_SIGMOID}, 1, true, {2, {16, 6}}, NULL},
+    {{.op = TWI_OP_MUL}, 2, false, {3, {6, 4, 4}}, NULL},
+    {{.op = TWI_OP_REDUCE_MEAN, .axes = {2, {1, 2}}}, 1, false, {3, {6, 1, 1}}, NULL},
+    {{.op = TWI_OP_REDUCE_MAX, .axes = {1, {2}}}, 1, true, {0}, "the axes in its list"},
+    {{.op = TWI_OP_GROUP_NORM, .groups = 4}, 1, false, {0}, "4 groups; need a divisor of the 6"},
+    {{.op = TWI_OP_GROUP_NORM, .groups = 2}, 1, true, {0}, "list of tokens comes in"},
+    {{.op = TWI_OP_PAD, .pad_mode = TWI_PAD_REFLECT, .window = {.pad_begin = {3, 3}}},
+     1,
+     false,
+     {3, {6, 7, 7}},
+     NULL},
+    {{.op = TWI_OP_PAD, .pad_mode = TWI_PAD_REFLECT, .window = {.pad_begin = {4, 0}}},
+     1,
+     false,
+     {0},
+     "4 pixels of reflection; a side of 4 has at most 3"},
+    {{.op = TWI_OP_RESIZE, .scales = {2.0, 0.6}}, 1, false, {3, {6, 8, 2}}, NULL},
+    {{.op = TWI_OP_RESIZE, .size = {7, 0}, .scales = {0, 1.0}}, 1, false, {3, {6, 7, 4}}, NULL},
+    {{.op = TWI_OP_RESIZE, .scales = {0.1, 1}}, 1, false, {0}, "gives 0 pixels"},
+    {{.op = TWI_OP_SPACE_TO_DEPTH, .block = 2}, 1, false, {3, {24, 2, 2}}, NULL},
+    {{.op = TWI_OP_SPACE_TO_DEPTH, .block = 3}, 1, false, {0}, "multiples of its block"},
+    {{.op = TWI_OP_DEPTH_TO_SPACE, .block = 2}, 1, false, {0}, "channels that fill square blocks"},
+    {{.op = TWI_OP_CHANNEL_SHUFFLE, .groups = 4}, 1, false, {0}, "a multiple of its groups"},
+    {{.op = TWI_OP_SLICE, .axis = 1, .start = 1, .stop = 9, .step = 2},
+     1,
+     false,
+     {3, {6, 2, 4}},
+     NULL},
+    {{.op = TWI_OP_SLICE, .axis = 0, .start = 6, .stop = 9}, 1, false, {0}, "which has 6: none"},
+    {{.op = TWI_OP_SLICE, .axis = 2, .start = 0, .stop = 1}, 1, true, {0}, "the axis it cuts"},
+    {{.op = TWI_OP_TRANSPOSE, .axes = {3, {1, 2, 0}}}, 1, false, {3, {4, 4, 6}}, NULL},
+    {{.op = TWI_OP_TRANSPOSE, .axes = {3, {1, 2, 0}}}, 1, true, {0}, "as many axes as its list"},
+    {{.op = TWI_OP_RESHAPE, .target = {2, {8, 0}}}, 1, false, {2, {8, 12}}, NULL},
+    {{.op = TWI_OP_RESHAPE, .target = {3, {5, 0, 2}}},
+     1,
+     false,
+     {0},
+     "as many values as [5, 0, 2]"},
+    {{.op = TWI_OP_RESHAPE, .target = {3, {UINT32_MAX, UINT32_MAX, UINT32_MAX}}},
+     1,
+     false,
+     {0},
+     "as many values as"},
+    {{.op = TWI_OP_CONCAT, .axis = 1}, 3, false, {3, {6, 12, 4}}, NULL},
+    {{.op = TWI_OP_CONCAT, .axis = 2}, 2, true, {0}, "more axes to join along one"},
+    {{.op = TWI_OP_MAP, .size = {2, 8}}, 1, true, {3, {6, 2, 8}}, NULL},
+    {{.op = TWI_OP_MAP, .size = {4, 8}}, 1, true, {0}, "a token for every pixel"},
+    {{.op = TWI_OP_TAKE_TOKEN, .index = 16}, 1, true, {0}, "takes token 16; 16 come in"},
+    {{.op = TWI_OP_WINDOW_PARTITION, .size = {2, 4}}, 1, false, {2, {16, 6}}, NULL},
+    {{.op = TWI_OP_WINDOW_PARTITION, .size = {3, 4}}, 1, false, {0}, "multiples of its windows'"},
+    {{.op = TWI_OP_WINDOW_REVERSE, .size = {2, 2}, .target = {3, {6, 2, 8}}},
+     1,
+     true,
+     {3, {6, 2, 8}},
+     NULL},
+    {{.op = TWI_OP_WINDOW_REVERSE, .size = {2, 2}, .target = {3, {6, 2, 6}}},
+     1,
+     true,
+     {0},
+     "a token for every pixel of the second"},
+    {{.op = TWI_OP_MATMUL, .transpose_b = true, .scale = 1}, 2, true, {2, {16, 16}}, NULL},
+    {{.op = TWI_OP_MATMUL, .scale = 1}, 2, true, {0}, "matrices that can be multiplied"},
+    {{.op = TWI_OP_ATTENTION, .heads = 3, .scale = 1}, 3, true, {2, {16, 6}}, NULL},
+    {{.op = TWI_OP_ATTENTION, .heads = 4, .scale = 1}, 3, true, {0}, "a multiple of its heads"},
+    {{.op = TWI_OP_ATTENTION, .heads = 2, .scale = 1, .tokens = 5}, 3, true, {0}, "windows of 5"},
+    {{.op = TWI_OP_ATTENTION, .heads = 2, .scale = 1}, 3, false, {0}, "needs a list of tokens"},
+};
+
+static void wide_operators_have_their_shapes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TWI_LEN(shape_cases); i++) {
+        const struct shape_case *c = &shape_cases[i];
+        twi_shape out = {0};
+        const tw_status st = shape_of(c->node, c->n, c->tokens, &out);
+        if (c->error) {
+            assert_int_not_equal(st, TW_OK);
+            if (!strstr(tw_last_error(ctx), c->error))
+                fail_msg("\"%s\" does not say \"%s\"", tw_last_error(ctx), c->error);
+        } else {
+            if (st != TW_OK) fail_msg("case %zu: %s", i, tw_last_error(ctx));
+            assert_true(twi_shape_equal(&out, &c->shape));
+        }
+    }
+}
+
+static void values_repeat_along_axes_of_one(void **state)
+{
+    (void)state;
+    static const struct {
+        twi_shape a, b, out; /* rank 0: refused */
+    } rows[] = {
+        {{3, {4, 5, 6}}, {1, {4}}, {3, {4, 5, 6}}},
+        {{1, {4}}, {3, {4, 5, 6}}, {3, {4, 5, 6}}},
+        {{3, {4, 5, 6}}, {1, {1}}, {3, {4, 5, 6}}},
+        {{3, {4, 1, 6}}, {3, {1, 5, 6}}, {3, {4, 5, 6}}},
+        {{2, {7, 4}}, {1, {4}}, {2, {7, 4}}},
+        {{2, {7, 4}}, {1, {7}}, {0}},
+        {{3, {4, 5, 6}}, {2, {5, 6}}, {0}},
+        {{3, {4, 5, 6}}, {1, {6}}, {0}},
+        {{3, {4, 5, 6}}, {3, {4, 5, 2}}, {0}},
+        {{1, {3}}, {1, {1}}, {1, {3}}},
+    };
+    for (size_t i = 0; i < TWI_LEN(rows); i++) {
+        twi_shape out = {0};
+        const bool fits = twi_shape_broadcast(&rows[i].a, &rows[i].b, &out);
+        assert_int_equal(fits, rows[i].out.rank != 0);
+        if (fits) assert_true(twi_shape_equal(&out, &rows[i].out));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wide_operators_have_their_shapes),
+        cmocka_unit_test(values_repeat_along_axes_of_one),
         cmocka_unit_test(windows_are_pytorchs),
         cmocka_unit_test(padding_may_differ_by_side),
         cmocka_unit_test(every_operator_has_its_shape),

@@ -38,7 +38,7 @@ tw_status twi_onednn_conv(twi_build *b)
                            .groups = node->groups,
                            .dtype = twi_onednn_dtype(b),
                            .bias = node->params[TWI_PARAM_BIAS] != NULL,
-                           .relu = node->fused_relu,
+                           .after = node->fused,
                            .sum = node->fused_add != TWI_NO_NODE};
     tw_status st;
     if (!b->program->opts.brief && twi_winograd_conv(b, &st)) return st;

@@ -1,5 +1,5 @@
-/* dense.c - inner product; the result is float32 in every precision, being small and near the end.
- */
+/* dense.c - inner product. A vector is float32 in every precision, being small and near the end; so
+ * are tokens that add up through a network. Other tokens have the network's precision. */
 #include "engine/onednn/nodes.h"
 
 tw_status twi_onednn_dense(twi_build *b)
@@ -10,15 +10,18 @@ tw_status twi_onednn_dense(twi_build *b)
     const twi_primitive *dense;
     const twi_layout *plain;
     uint32_t in, out = TWI_NO_VALUE;
-    const twi_spec spec = {.name = node->name,
-                           .batch = b->program->opts.batch,
-                           .in = &b->shapes[node->inputs[0]],
-                           .out = &b->shapes[b->node],
-                           .dtype = twi_onednn_dtype(b),
-                           .bias = node->params[TWI_PARAM_BIAS] != NULL,
-                           .relu = node->fused_relu,
-                           .sum = node->fused_add != TWI_NO_NODE};
-    tw_status st = twi_primitive_dense(b->ctx, b->program->device, &spec, &dense);
+    twi_spec spec = {.name = node->name,
+                     .batch = b->program->opts.batch,
+                     .in = &b->shapes[node->inputs[0]],
+                     .out = &b->shapes[b->node],
+                     .dtype = twi_onednn_dtype(b),
+                     .bias = node->params[TWI_PARAM_BIAS] != NULL,
+                     .after = node->fused,
+                     .sum = node->fused_add != TWI_NO_NODE};
+    const bool wide = b->shapes[b->node].rank == 1 || spec.sum;
+    tw_status st =
+        twi_node_layout(b, b->node, wide ? TWI_F32 : spec.dtype, TWI_ORDER_PLAIN, &spec.dst);
+    if (st == TW_OK) st = twi_primitive_dense(b->ctx, b->program->device, &spec, &dense);
     if (st == TW_OK)
         st =
             twi_onednn_as(b, twi_input_value(b, 0), twi_primitive_layout(dense, TWI_ROLE_SRC), &in);

@@ -30,6 +30,11 @@ tw_status twi_node_layout(twi_build *b, uint32_t node, twi_dtype dtype, twi_orde
         twi_batch_elements(b->ctx, b->network->nodes[node].name, dims[0], shape, &count);
     if (st != TW_OK) return st;
     for (size_t i = 0; i < shape->rank; i++) dims[1 + i] = shape->dims[i];
+    if (shape->rank == 2) { /* the tokens of all pictures, one a row */
+        dims[0] = count / shape->dims[1];
+        dims[1] = shape->dims[1];
+        return twi_layout_new(b->ctx, b->program->device, 2, dims, dtype, order, out);
+    }
     return twi_layout_new(b->ctx, b->program->device, shape->rank + 1, dims, dtype, order, out);
 }
 
@@ -107,18 +112,50 @@ tw_status twi_onednn_step(twi_build *b, const twi_primitive *primitive, size_t n
     return st;
 }
 
-tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+tw_status twi_onednn_from(twi_build *b, uint32_t value, const twi_layout *from,
+                          const twi_layout *to, uint32_t *out)
 {
-    const twi_layout *from = twi_value_layout(b, value);
-    if (twi_layout_equal(from, layout)) {
+    if (twi_layout_equal(from, to)) {
         *out = value;
         return TW_OK;
     }
     const twi_primitive *reorder;
-    const tw_status st = twi_primitive_reorder(b->ctx, b->program->device, from, layout, &reorder);
+    const tw_status st = twi_primitive_reorder(b->ctx, b->program->device, from, to, &reorder);
     if (st != TW_OK) return st;
     *out = TWI_NO_VALUE;
     return twi_onednn_step(b, reorder, 1, &value, NULL, out);
+}
+
+tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+{
+    return twi_onednn_from(b, value, twi_value_layout(b, value), layout, out);
+}
+
+tw_status twi_onednn_relabel(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
+{
+    const twi_layout *now = twi_value_layout(b, value);
+    const twi_primitive *copy;
+    tw_status st = TW_OK;
+    *out = value;
+    if (!twi_onednn_last_use(b, value)) {
+        *out = TWI_NO_VALUE;
+        st = twi_primitive_reorder(b->ctx, b->program->device, now, now, &copy);
+        if (st == TW_OK) st = twi_onednn_step(b, copy, 1, &value, NULL, out);
+    }
+    if (st == TW_OK) b->program->values[*out].layout = layout;
+    return st;
+}
+
+const twi_lanes *twi_lanes_here(void)
+{
+    const twi_isa isa = twi_device_isa();
+    if (isa >= TWI_ISA_AVX512 && twi_lanes_avx512.combine) return &twi_lanes_avx512;
+    return isa >= TWI_ISA_AVX2 && twi_lanes_avx2.combine ? &twi_lanes_avx2 : &twi_lanes_plain;
+}
+
+bool twi_onednn_last_use(const twi_build *b, uint32_t value)
+{
+    return value != 0 && b->program->values[value].readers <= 1;
 }
 
 /* ---- weights ------------------------------------------------------------------------------- */
@@ -175,8 +212,7 @@ tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out)
     const uint32_t value = b->value_of[twi_build_node(b)->fused_add];
     uint32_t copy;
     tw_status st = twi_onednn_as(b, value, layout, &copy);
-    const bool ours = copy != value || (value != 0 && b->program->values[value].readers == 1);
-    if (st != TW_OK || ours) {
+    if (st != TW_OK || copy != value || twi_onednn_last_use(b, value)) {
         *out = copy;
         return st;
     }
@@ -208,28 +244,15 @@ tw_status twi_onednn_plain_c(twi_build *b)
     if (st == TW_OK) st = twi_reference_build(b, in, out);
     twi_free(in);
     if (st == TW_OK) twi_onednn_done(b, out);
-    b->finished = true;
     return st;
 }
 
-/* A sum or ReLU that fusion hung on an operator which does not take care of it. */
-static tw_status finish(twi_build *b)
+tw_status twi_onednn_activate(twi_build *b, const twi_activation *f, uint32_t value)
 {
-    const twi_node *node = twi_build_node(b);
-    const uint32_t value = b->value_of[b->node];
-    const twi_layout *layout = twi_value_layout(b, value);
     const twi_primitive *primitive;
-    uint32_t in[2] = {value, TWI_NO_VALUE}, out = value;
-    tw_status st;
-    if (node->fused_add == TWI_NO_NODE && !node->fused_relu) return TW_OK;
-    if (node->fused_add == TWI_NO_NODE) {
-        st = twi_primitive_relu(b->ctx, b->program->device, layout, &primitive);
-        return st == TW_OK ? twi_onednn_step(b, primitive, 1, in, NULL, &out) : st;
-    }
-    st = twi_onednn_as(b, b->value_of[node->fused_add], layout, &in[1]);
-    if (st == TW_OK)
-        st = twi_primitive_add(b->ctx, b->program->device, layout, node->fused_relu, &primitive);
-    return st == TW_OK ? twi_onednn_step(b, primitive, 2, in, NULL, &out) : st;
+    const tw_status st = twi_primitive_eltwise(b->ctx, b->program->device,
+                                               twi_value_layout(b, value), f, &primitive);
+    return st == TW_OK ? twi_onednn_step(b, primitive, 1, &value, NULL, &value) : st;
 }
 
 tw_status twi_onednn_node(twi_build *b)
@@ -240,9 +263,7 @@ tw_status twi_onednn_node(twi_build *b)
         return TW_OK;
     }
     const twi_operator *op = twi_operator_of(node->op);
-    b->finished = op->fuses;
-    const tw_status st = op->build ? op->build(b) : twi_onednn_plain_c(b);
-    return st == TW_OK && !b->finished ? finish(b) : st;
+    return op->build ? op->build(b) : twi_onednn_plain_c(b);
 }
 
 tw_status twi_onednn_output(twi_build *b)

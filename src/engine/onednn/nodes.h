@@ -3,7 +3,11 @@
 #ifndef TWI_ENGINE_ONEDNN_NODES_H
 #define TWI_ENGINE_ONEDNN_NODES_H
 
+#include "engine/kernels/lanes.h"
 #include "engine/operators.h"
+
+/* The kernels for what this machine has. */
+const twi_lanes *twi_lanes_here(void);
 
 /* The data type of feature maps in this program. */
 twi_dtype twi_onednn_dtype(const twi_build *b);
@@ -12,7 +16,7 @@ const twi_node *twi_build_node(const twi_build *b);
 uint32_t twi_input_value(const twi_build *b, size_t i);
 const twi_layout *twi_value_layout(const twi_build *b, uint32_t value);
 
-/* [batch, dims of node's value] of dtype in order. */
+/* [batch, dims of node's value] of dtype in order; tokens are [batch * tokens, features]. */
 tw_status twi_node_layout(twi_build *b, uint32_t node, twi_dtype dtype, twi_order order,
                           const twi_layout **out);
 
@@ -25,6 +29,14 @@ tw_status twi_onednn_step(twi_build *b, const twi_primitive *primitive, size_t n
 /* value in layout: itself, or a reordered copy. */
 tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out);
 
+/* value, read as if its layout were from, in layout to: itself if these are equal. */
+tw_status twi_onednn_from(twi_build *b, uint32_t value, const twi_layout *from,
+                          const twi_layout *to, uint32_t *out);
+
+/* value, whose bytes are those of layout as well, under that layout: the same value when nobody
+ * else reads it, or a copy. */
+tw_status twi_onednn_relabel(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out);
+
 /* A weight in the primitive's layout. plain: the layout the network has it in (in float32). */
 tw_status twi_onednn_weight(twi_build *b, const twi_primitive *primitive, const twi_layout *plain,
                             const twi_packed **out);
@@ -32,6 +44,13 @@ tw_status twi_onednn_weight(twi_build *b, const twi_primitive *primitive, const 
 /* For a primitive that adds into its destination: the fused sum's value in layout, free to be
  * written to. */
 tw_status twi_onednn_sum(twi_build *b, const twi_layout *layout, uint32_t *out);
+
+/* value = f(value), in place. */
+tw_status twi_onednn_activate(twi_build *b, const twi_activation *f, uint32_t value);
+
+/* True when the node may write over value: it is the last to read it, or made it on its way, and it
+ * is not the caller's pictures. */
+bool twi_onednn_last_use(const twi_build *b, uint32_t value);
 
 /* Makes value the node's. */
 void twi_onednn_done(twi_build *b, uint32_t value);

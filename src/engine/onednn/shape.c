@@ -10,6 +10,7 @@ static tw_status concat_order(twi_build *b, twi_dtype dtype, twi_order *order)
     *order = TWI_ORDER_PLAIN;
     if (b->shapes[b->node].rank != 3) return TW_OK;
     *order = TWI_ORDER_NHWC;
+    if (node->axis != 0) return TW_OK;
     for (size_t i = 0; i < node->n_inputs; i++)
         if (b->shapes[node->inputs[i]].dims[0] % 16 != 0) return TW_OK;
     const tw_status st = twi_node_layout(b, node->inputs[0], dtype, TWI_ORDER_BLOCK16, &blocked);
@@ -21,9 +22,12 @@ static tw_status concat_order(twi_build *b, twi_dtype dtype, twi_order *order)
 tw_status twi_onednn_concat(twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
+    /* Of the layouts: behind the batch, which is in one with the tokens. */
+    const size_t axis = b->shapes[b->node].rank == 2 ? 1 : node->axis + 1;
     const twi_layout **layouts = NULL, *dst;
     uint32_t *in = NULL, out = TWI_NO_VALUE;
     twi_order order = TWI_ORDER_PLAIN;
+    if (b->shapes[b->node].rank == 2 && node->axis == 0) return twi_onednn_concat_tokens(b);
     /* Vectors come from dense layers and global pools, which give float32. */
     const twi_dtype dtype = b->shapes[b->node].rank == 3 ? twi_onednn_dtype(b) : TWI_F32;
     tw_status st = concat_order(b, dtype, &order);
@@ -36,8 +40,8 @@ tw_status twi_onednn_concat(twi_build *b)
     const twi_primitive *concat;
     if (st == TW_OK) st = twi_node_layout(b, b->node, dtype, order, &dst);
     if (st == TW_OK)
-        st =
-            twi_primitive_concat(b->ctx, b->program->device, node->n_inputs, layouts, dst, &concat);
+        st = twi_primitive_concat(b->ctx, b->program->device, node->n_inputs, axis, layouts, dst,
+                                  &concat);
     if (st == TW_OK) st = twi_onednn_step(b, concat, node->n_inputs, in, NULL, &out);
     twi_free(in);
     twi_free(layouts);

@@ -45,7 +45,7 @@ void twi_device_free(twi_device *device)
 
 /* ---- layouts ------------------------------------------------------------------------------- */
 
-static dnnl_data_type_t data_type(twi_dtype dtype)
+dnnl_data_type_t twi_dnnl_type(twi_dtype dtype)
 {
     return dtype == TWI_BF16 ? dnnl_bf16 : dnnl_f32;
 }
@@ -74,7 +74,8 @@ tw_status twi_layout_new(tw_ctx *ctx, twi_device *device, size_t rank, const siz
     *out = layout;
     return twi_dnnl_check(ctx,
                           dnnl_memory_desc_init_by_tag(&layout->desc, (int)rank, d,
-                                                       data_type(dtype), order_tag(rank, order)),
+                                                       twi_dnnl_type(dtype),
+                                                       order_tag(rank, order)),
                           "describe a layout", "engine");
 }
 
@@ -92,7 +93,7 @@ tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *
     const tw_status st = twi_arena_take(ctx, &device->memory, 1, &copy);
     if (st != TW_OK) return st;
     *copy = *layout;
-    copy->desc.data_type = data_type(dtype);
+    copy->desc.data_type = twi_dnnl_type(dtype);
     *out = copy;
     return TW_OK;
 }
@@ -100,6 +101,16 @@ tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *
 size_t twi_layout_bytes(const twi_layout *layout)
 {
     return dnnl_memory_desc_get_size(&layout->desc);
+}
+
+size_t twi_layout_rank(const twi_layout *layout)
+{
+    return (size_t)layout->desc.ndims;
+}
+
+twi_dtype twi_layout_dtype(const twi_layout *layout)
+{
+    return layout->desc.data_type == dnnl_bf16 ? TWI_BF16 : TWI_F32;
 }
 
 bool twi_layout_equal(const twi_layout *a, const twi_layout *b)
@@ -206,7 +217,8 @@ twi_isa twi_device_isa(void)
         twi_isa isa;
     } rows[] = {{dnnl_cpu_isa_avx512_core_amx, TWI_ISA_AMX},
                 {dnnl_cpu_isa_avx512_core_bf16, TWI_ISA_AVX512_BF16},
-                {dnnl_cpu_isa_avx512_core, TWI_ISA_AVX512}};
+                {dnnl_cpu_isa_avx512_core, TWI_ISA_AVX512},
+                {dnnl_cpu_isa_avx2, TWI_ISA_AVX2}};
     const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
     for (size_t i = 0; i < TWI_LEN(rows); i++)
         if ((isa & rows[i].bits) == rows[i].bits) return rows[i].isa;

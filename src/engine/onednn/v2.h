@@ -36,4 +36,22 @@ struct twi_device {
 /* TW_OK, or the failure in words: what was being done. */
 tw_status twi_dnnl_check(tw_ctx *ctx, dnnl_status_t status, const char *what, const char *name);
 
+/* What twi_dnnl_compile() needs to know beside the operation's descriptor. */
+typedef struct twi_recipe {
+    const char *name;
+    size_t n_src;
+    bool many; /* sources are numbered DNNL_ARG_MULTIPLE_SRC */
+    bool weights, bias;
+    bool sum;             /* after the operation: dst += old dst, */
+    twi_activation after; /* then this */
+    double scale;         /* ... of what the operation gives, before them; 0: 1 */
+} twi_recipe;
+
+/* The operation that desc describes, as a primitive of device. */
+tw_status twi_dnnl_compile(tw_ctx *ctx, twi_device *device, const twi_recipe *recipe,
+                           const_dnnl_op_desc_t desc, const twi_primitive **out);
+dnnl_data_type_t twi_dnnl_type(twi_dtype dtype);
+/* v2_eltwise.c: f behind what ops already has. */
+dnnl_status_t twi_dnnl_append(dnnl_post_ops_t ops, const twi_activation *f);
+
 #endif

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-typedef struct recipe { /* what make() needs to know beside the primitive descriptor */
-    const char *name;
-    size_t n_src;
-    bool many; /* sources are numbered DNNL_ARG_MULTIPLE_SRC */
-    bool weights, bias;
-} recipe;
-
 static tw_status queried(tw_ctx *ctx, twi_device *device, const_dnnl_primitive_desc_t pd,
                          dnnl_query_t what, int index, twi_layout **out)
 {
@@ -27,7 +20,7 @@ static void push(twi_primitive *p, int arg, const twi_layout *layout)
 }
 
 /* Fills in the argument list in the order primitive.h promises. */
-static tw_status describe_args(tw_ctx *ctx, twi_device *device, const recipe *r,
+static tw_status describe_args(tw_ctx *ctx, twi_device *device, const twi_recipe *r,
                                const_dnnl_primitive_desc_t pd, twi_primitive *p)
 {
     tw_status st = twi_arena_take(ctx, &device->memory, r->n_src + TWI_PRIMITIVE_ARGS, &p->args);
@@ -64,8 +57,8 @@ static tw_status describe_args(tw_ctx *ctx, twi_device *device, const recipe *r,
 }
 
 /* Turns a primitive descriptor (destroyed here, whatever happens) into a primitive of device. */
-static tw_status make(tw_ctx *ctx, twi_device *device, const recipe *r, dnnl_primitive_desc_t pd,
-                      const twi_primitive **out)
+static tw_status make(tw_ctx *ctx, twi_device *device, const twi_recipe *r,
+                      dnnl_primitive_desc_t pd, const twi_primitive **out)
 {
     twi_primitive *p;
     tw_status st = twi_arena_take(ctx, &device->memory, 1, &p);
@@ -83,18 +76,21 @@ static tw_status make(tw_ctx *ctx, twi_device *device, const recipe *r, dnnl_pri
     return TW_OK;
 }
 
-/* User scratchpads, and after the operation: dst += old dst, then ReLU. */
-static dnnl_status_t attributes(bool sum, bool relu, dnnl_primitive_attr_t *out)
+/* User scratchpads, and what comes after the operation. */
+static dnnl_status_t attributes(const twi_recipe *r, dnnl_primitive_attr_t *out)
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(&attr);
     if (status != dnnl_success) return status;
     status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    const float scale = (float)r->scale;
+    if (status == dnnl_success && r->scale != 0)
+        status = dnnl_primitive_attr_set_output_scales(attr, 1, 0, &scale);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
-    if (status == dnnl_success && sum) status = dnnl_post_ops_append_sum(ops, 1.0f);
-    if (status == dnnl_success && relu)
-        status = dnnl_post_ops_append_eltwise(ops, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+    if (status == dnnl_success && r->sum) status = dnnl_post_ops_append_sum(ops, 1.0f);
+    if (status == dnnl_success && r->after.op != TWI_OP_INPUT)
+        status = twi_dnnl_append(ops, &r->after);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
     if (status == dnnl_success)
@@ -104,23 +100,17 @@ static dnnl_status_t attributes(bool sum, bool relu, dnnl_primitive_attr_t *out)
     return status;
 }
 
-/* The common end of all operations that have an operation descriptor. */
-static tw_status compile(tw_ctx *ctx, twi_device *device, const recipe *r,
-                         const_dnnl_op_desc_t desc, const bool after[2], const twi_primitive **out)
+tw_status twi_dnnl_compile(tw_ctx *ctx, twi_device *device, const twi_recipe *r,
+                           const_dnnl_op_desc_t desc, const twi_primitive **out)
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(after[0], after[1], &attr);
+    dnnl_status_t status = attributes(r, &attr);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&pd, desc, attr, device->engine, NULL);
     dnnl_primitive_attr_destroy(attr);
     const tw_status st = twi_dnnl_check(ctx, status, "compute this layer", r->name);
     return st == TW_OK ? make(ctx, device, r, pd, out) : st;
-}
-
-static dnnl_data_type_t data_type(twi_dtype dtype)
-{
-    return dtype == TWI_BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
 /* Dims of a batch of shape, a vector as [n, d]. */
@@ -134,7 +124,8 @@ static void batch_dims(size_t batch, const twi_shape *shape, dnnl_dims_t dims)
 static dnnl_status_t any_order(dnnl_memory_desc_t *desc, int rank, const dnnl_dims_t dims,
                                twi_dtype dtype)
 {
-    return dnnl_memory_desc_init_by_tag(desc, rank, dims, data_type(dtype), dnnl_format_tag_any);
+    return dnnl_memory_desc_init_by_tag(desc, rank, dims, twi_dnnl_type(dtype),
+                                        dnnl_format_tag_any);
 }
 
 static dnnl_status_t activations(dnnl_memory_desc_t *desc, const twi_spec *spec,
@@ -196,7 +187,12 @@ static dnnl_status_t conv_weights(dnnl_memory_desc_t *weights, dnnl_memory_desc_
 tw_status twi_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                              const twi_primitive **out)
 {
-    const recipe r = {.name = spec->name, .n_src = 1, .weights = true, .bias = spec->bias};
+    const twi_recipe r = {.name = spec->name,
+                          .n_src = 1,
+                          .weights = true,
+                          .bias = spec->bias,
+                          .sum = spec->sum,
+                          .after = spec->after};
     const window_dims d = window_of(spec);
     dnnl_memory_desc_t src, weights, bias, dst;
     dnnl_convolution_desc_t desc;
@@ -208,36 +204,41 @@ tw_status twi_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *sp
             &desc, dnnl_forward_inference, dnnl_convolution_direct, &src, &weights,
             spec->bias ? &bias : NULL, &dst, d.stride, d.dilation, d.begin, d.end);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, &r, &desc, (bool[2]){spec->sum, spec->relu}, out);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
 tw_status twi_primitive_dense(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                               const twi_primitive **out)
 {
-    const recipe r = {.name = spec->name, .n_src = 1, .weights = true, .bias = spec->bias};
-    const dnnl_dim_t n = (dnnl_dim_t)spec->batch, in = (dnnl_dim_t)spec->in->dims[0];
-    const dnnl_dim_t width = (dnnl_dim_t)spec->out->dims[0];
-    dnnl_memory_desc_t src, weights, bias, dst;
+    const twi_recipe r = {.name = spec->name,
+                          .n_src = 1,
+                          .weights = true,
+                          .bias = spec->bias,
+                          .sum = spec->sum,
+                          .after = spec->after};
+    const size_t axis = twi_channel_axis(spec->in->rank);
+    const dnnl_dim_t in = (dnnl_dim_t)spec->in->dims[axis];
+    const dnnl_dim_t width = (dnnl_dim_t)spec->out->dims[axis];
+    const dnnl_dim_t n = (dnnl_dim_t)spec->batch * (axis ? (dnnl_dim_t)spec->in->dims[0] : 1);
+    dnnl_memory_desc_t src, weights, bias;
     dnnl_inner_product_desc_t desc;
     dnnl_status_t status = dnnl_memory_desc_init_by_tag(&src, 2, (dnnl_dims_t){n, in},
-                                                        data_type(spec->dtype), dnnl_ab);
+                                                        twi_dnnl_type(spec->dtype), dnnl_ab);
     if (status == dnnl_success)
         status = any_order(&weights, 2, (dnnl_dims_t){width, in}, spec->dtype);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){width}, dnnl_f32, dnnl_a);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&dst, 2, (dnnl_dims_t){n, width}, dnnl_f32, dnnl_ab);
-    if (status == dnnl_success)
         status = dnnl_inner_product_forward_desc_init(&desc, dnnl_forward_inference, &src, &weights,
-                                                      spec->bias ? &bias : NULL, &dst);
+                                                      spec->bias ? &bias : NULL, &spec->dst->desc);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, &r, &desc, (bool[2]){spec->sum, spec->relu}, out);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
 tw_status twi_primitive_pool(tw_ctx *ctx, twi_device *device, const twi_spec *spec, twi_op op,
                              const twi_primitive **out)
 {
-    const recipe r = {.name = spec->name, .n_src = 1};
+    const twi_recipe r = {.name = spec->name, .n_src = 1};
     const window_dims d = window_of(spec);
     const dnnl_alg_kind_t alg = op == TWI_OP_MAX_POOL ? dnnl_pooling_max
                                 : spec->window->count_include_pad
@@ -251,45 +252,70 @@ tw_status twi_primitive_pool(tw_ctx *ctx, twi_device *device, const twi_spec *sp
             dnnl_pooling_v2_forward_desc_init(&desc, dnnl_forward_inference, alg, &spec->src->desc,
                                               &dst, d.stride, d.kernel, d.dilation, d.begin, d.end);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, &r, &desc, (bool[2]){false, false}, out);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
-tw_status twi_primitive_relu(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
-                             const twi_primitive **out)
+tw_status twi_primitive_lrn(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
+                            const twi_node *node, const twi_primitive **out)
 {
-    const recipe r = {.name = "relu", .n_src = 1};
-    dnnl_eltwise_desc_t desc;
-    const dnnl_status_t status = dnnl_eltwise_forward_desc_init(
-        &desc, dnnl_forward_inference, dnnl_eltwise_relu, &layout->desc, 0.0f, 0.0f);
-    if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", "relu");
-    return compile(ctx, device, &r, &desc, (bool[2]){false, false}, out);
+    const twi_recipe r = {.name = node->name, .n_src = 1};
+    dnnl_lrn_desc_t desc;
+    const dnnl_status_t status = dnnl_lrn_forward_desc_init(
+        &desc, dnnl_forward_inference, dnnl_lrn_across_channels, &layout->desc,
+        (dnnl_dim_t)node->span, (float)node->alpha, (float)node->beta, (float)node->bias);
+    if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", r.name);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
-tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout, bool relu,
+/* [n, rows, columns]; stored with its last two axes the other way round when turned. */
+static dnnl_status_t matrices(dnnl_memory_desc_t *desc, size_t n, size_t rows, size_t columns,
+                              bool turned)
+{
+    const dnnl_dims_t dims = {(dnnl_dim_t)n, (dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    return dnnl_memory_desc_init_by_tag(desc, 3, dims, dnnl_f32, turned ? dnnl_acb : dnnl_abc);
+}
+
+tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *node,
+                               const size_t sizes[4], const twi_primitive **out)
+{
+    /* oneDNN calls the second matrix weights. */
+    const twi_recipe r = {.name = node->name, .n_src = 1, .weights = true, .scale = node->scale};
+    dnnl_memory_desc_t a, b, dst;
+    dnnl_matmul_desc_t desc;
+    dnnl_status_t status = matrices(&a, sizes[0], sizes[1], sizes[2], node->transpose_a);
+    if (status == dnnl_success)
+        status = matrices(&b, sizes[0], sizes[2], sizes[3], node->transpose_b);
+    if (status == dnnl_success) status = matrices(&dst, sizes[0], sizes[1], sizes[3], false);
+    if (status == dnnl_success) status = dnnl_matmul_desc_init(&desc, &a, &b, NULL, &dst);
+    if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", r.name);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
+}
+
+tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                             const twi_primitive **out)
 {
-    const recipe r = {.name = "add", .n_src = 2};
+    const twi_recipe r = {.name = "add", .n_src = 2};
     dnnl_binary_desc_t desc;
     const dnnl_status_t status =
         dnnl_binary_desc_init(&desc, dnnl_binary_add, &layout->desc, &layout->desc, &layout->desc);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", "add");
-    return compile(ctx, device, &r, &desc, (bool[2]){false, relu}, out);
+    return twi_dnnl_compile(ctx, device, &r, &desc, out);
 }
 
-tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n,
+tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t axis,
                                const twi_layout *const *srcs, const twi_layout *dst,
                                const twi_primitive **out)
 {
-    const recipe r = {.name = "concat", .n_src = n, .many = true};
+    const twi_recipe r = {.name = "concat", .n_src = n, .many = true};
     dnnl_memory_desc_t *descs;
     const tw_status st = twi_arena_take(ctx, &device->memory, n, &descs);
     if (st != TW_OK) return st;
     for (size_t i = 0; i < n; i++) descs[i] = srcs[i]->desc;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(false, false, &attr);
+    dnnl_status_t status = attributes(&r, &attr);
     if (status == dnnl_success)
-        status = dnnl_concat_primitive_desc_create(&pd, &dst->desc, (int)n, 1, descs, attr,
+        status = dnnl_concat_primitive_desc_create(&pd, &dst->desc, (int)n, (int)axis, descs, attr,
                                                    device->engine);
     dnnl_primitive_attr_destroy(attr);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "concatenate", "concat");
@@ -299,10 +325,10 @@ tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n,
 tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
                                 const twi_layout *dst, const twi_primitive **out)
 {
-    const recipe r = {.name = "reorder", .n_src = 1};
+    const twi_recipe r = {.name = "reorder", .n_src = 1};
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(false, false, &attr);
+    dnnl_status_t status = attributes(&r, &attr);
     if (status == dnnl_success)
         status = dnnl_reorder_primitive_desc_create(&pd, &src->desc, device->engine, &dst->desc,
                                                     device->engine, attr);

@@ -132,7 +132,7 @@ static tw_status build(twi_build *b, twi_wino *conv)
                        .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
                        .src = strides_of(in, order),
                        .dst = strides_of(out, order),
-                       .relu = node->fused_relu,
+                       .relu = node->fused.op == TWI_OP_RELU,
                        .sum = node->fused_add != TWI_NO_NODE,
                        .threads = b->program->opts.threads};
     twi_step step = {
@@ -144,6 +144,8 @@ static tw_status build(twi_build *b, twi_wino *conv)
     if (st == TW_OK && !conv->sum) st = twi_build_value(b, layout, 0, &step.out);
     if (st == TW_OK) st = twi_build_value(b, NULL, conv->scratch_bytes, &step.scratch);
     if (st == TW_OK) st = twi_build_step(b, &step);
+    if (st == TW_OK && !conv->relu && node->fused.op != TWI_OP_INPUT)
+        st = twi_onednn_activate(b, &node->fused, step.out);
     if (st == TW_OK) twi_onednn_done(b, step.out);
     return st;
 }

@@ -78,22 +78,61 @@ void twi_ref_avg_pool(const twi_reference_args *a)
     pool(a, false);
 }
 
+/* The average or the maximum of n values that lie stride apart. */
+static float reduce(const float *x, size_t n, size_t stride, bool maximum)
+{
+    double sum = 0.0;
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        sum += (double)x[i * stride];
+        largest = fmaxf(largest, x[i * stride]);
+    }
+    return maximum ? largest : (float)(sum / (double)n);
+}
+
+/* Over the pixels of each channel of a map, over the tokens of each feature. */
+static void global_pool(const twi_reference_args *a, bool maximum)
+{
+    const twi_shape *in = &a->in_shapes[0];
+    const size_t channels = a->out_shape.dims[0], n = twi_shape_elements(in) / channels;
+    const bool tokens = in->rank == 2;
+    for (size_t i = 0; i < a->batch * channels; i++) {
+        const size_t first = tokens ? i / channels * n * channels + i % channels : i * n;
+        a->out[i] = reduce(a->in[0] + first, n, tokens ? channels : 1, maximum);
+    }
+}
+
 void twi_ref_global_avg_pool(const twi_reference_args *a)
 {
-    const size_t *in = a->in_shapes[0].dims, area = in[1] * in[2];
-    for (size_t plane = 0; plane < a->batch * in[0]; plane++) {
-        double sum = 0.0;
-        for (size_t i = 0; i < area; i++) sum += (double)a->in[0][plane * area + i];
-        a->out[plane] = (float)(sum / (double)area);
-    }
+    global_pool(a, false);
 }
 
 void twi_ref_global_max_pool(const twi_reference_args *a)
 {
-    const size_t *in = a->in_shapes[0].dims, area = in[1] * in[2];
-    for (size_t plane = 0; plane < a->batch * in[0]; plane++) {
-        float largest = -INFINITY;
-        for (size_t i = 0; i < area; i++) largest = fmaxf(largest, a->in[0][plane * area + i]);
-        a->out[plane] = largest;
+    global_pool(a, true);
+}
+
+/* Each output element: all input elements that differ from it in reduced axes only. */
+void twi_ref_reduce(const twi_reference_args *a)
+{
+    const bool maximum = a->node->op == TWI_OP_REDUCE_MAX;
+    size_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, at[3];
+    for (size_t i = 0; i < a->out_shape.rank; i++) {
+        in[i] = a->in_shapes[0].dims[i];
+        out[i] = a->out_shape.dims[i];
+    }
+    const size_t from = in[0] * in[1] * in[2], to = out[0] * out[1] * out[2];
+    for (size_t n = 0; n < a->batch * to; n++) {
+        double sum = 0.0, largest = -INFINITY;
+        const size_t o[3] = {n % to / (out[1] * out[2]), n % to / out[2] % out[1], n % out[2]};
+        for (at[0] = o[0]; at[0] < in[0]; at[0] += out[0])
+            for (at[1] = o[1]; at[1] < in[1]; at[1] += out[1])
+                for (at[2] = o[2]; at[2] < in[2]; at[2] += out[2]) {
+                    const size_t offset = (at[0] * in[1] + at[1]) * in[2] + at[2];
+                    const double v = (double)a->in[0][n / to * from + offset];
+                    sum += v;
+                    largest = fmax(largest, v);
+                }
+        a->out[n] = (float)(maximum ? largest : sum / (double)(from / to));
     }
 }
