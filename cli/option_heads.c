@@ -69,8 +69,9 @@ const option option_heads[OPT_COUNT] = {
                      .words = words_penalty,
                      .field = FIELD(penalty),
                      .fallback = "l2",
-                     .help = "logistic-regression: what is added to the loss. l1 and elasticnet "
-                             "make most weights zero."},
+                     .help =
+                         "logistic-regression: what is added to the loss. This version fits l2; "
+                         "l1 and elasticnet are refused."},
     [OPT_L1_RATIO] = {.name = "l1-ratio",
                       .kind = OPTION_NUMBER,
                       .value = "X",

@@ -321,7 +321,8 @@ typedef struct tw_head_opts {
     size_t max_iter; /* iterations, or epochs of the MLP; 0: 1000, MLP 200, svm-rbf without limit */
     double tol;      /* 0: 1e-4, svm-rbf 1e-3 */
     double C; /* logistic-regression, the SVMs: inverse strength of the penalty; 0: 1; TW_AUTO */
-    const char *penalty; /* logistic-regression: "l2" (NULL), "l1" or "elasticnet" */
+    const char *penalty; /* logistic-regression: "l2" (NULL); "l1" and "elasticnet" are
+                            TW_ERR_UNSUPPORTED in this version */
     double l1_ratio;     /* of "elasticnet": share of the L1 part, in [0, 1] */
     const char *loss;    /* linear-svm: "squared_hinge" (NULL) or "hinge" */
     double gamma;        /* svm-rbf: of exp(-gamma |a - b|^2); 0: "scale", 1 / (d var(x)); TW_AUTO:
@@ -650,8 +651,8 @@ typedef struct tw_summary {
     size_t n_leaked; /* of n_test, with a copy among the training part: of the same bytes or, where
                         that is soon found out, nearly the same (tw_audit_run() looks closer). The
                         log warns of them. Training only */
-    size_t n_cached;                        /* pictures whose features came from the cache */
-    double seconds_decode, seconds_network; /* summed over threads; they overlap */
+    size_t n_cached; /* pictures whose features came from the cache */
+    double seconds_decode, seconds_network;              /* summed over threads; they overlap */
     double seconds_features, seconds_fit, seconds_total; /* wall */
     double photos_per_second;                            /* of the feature phase, wall */
     const char *isa; /* instruction set the engine ran on, in its own words ("avx512_core_amx");

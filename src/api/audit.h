@@ -32,8 +32,8 @@ typedef struct twi_auditing {
 } twi_auditing;
 
 /* How many rows from n_train on are copies of one of the first n_train: of the same bytes, and,
- * of a hundred rows or more and where that takes half a second at most, nearly the same picture by its features alone (some of
- * what an audit finds, which also looks at the pictures). */
+ * of a hundred rows or more and where that takes half a second at most, nearly the same picture by
+ * its features alone (some of what an audit finds, which also looks at the pictures). */
 tw_status twi_leaks_count(tw_ctx *ctx, const twi_harvest *harvest, size_t n_train, size_t *count);
 
 tw_status twi_audit_add(twi_auditing *s, const tw_finding *finding);

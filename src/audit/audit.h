@@ -43,11 +43,11 @@ typedef struct twi_nears {
 } twi_nears;
 
 /* Pairs of the rows x [n, d] whose cosine is at least `least` once the features are whitened:
- * standardised, turned to their first principal components (256, or one for three rows), and each of these divided by
- * sqrt(0.9 v + 0.1), v its variance, so that what all pictures of a set share counts for little.
- * Of a row's pairs with later rows the 16 closest are kept. Ordered by a, then b. Stages of progress: "covariance", "components", "near". The result does
- * not depend on the number of threads. Fewer than 4 rows: no pairs. TW_ERR_DATA: a feature that is
- * not finite. */
+ * standardised, turned to their first principal components (256, or one for three rows), and each
+ * of these divided by sqrt(0.9 v + 0.1), v its variance, so that what all pictures of a set share
+ * counts for little. Of a row's pairs with later rows the 16 closest are kept. Ordered by a, then
+ * b. Stages of progress: "covariance", "components", "near". The result does not depend on the
+ * number of threads. Fewer than 4 rows: no pairs. TW_ERR_DATA: a feature that is not finite. */
 tw_status twi_near_pairs(tw_ctx *ctx, const float *x, size_t n, size_t d, double least,
                          twi_nears *out);
 void twi_nears_free(twi_nears *nears);

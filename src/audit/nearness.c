@@ -10,8 +10,9 @@
 #define BLOCK      ((size_t)512) /* rows whose products with all others are held at once */
 #define SHARE      0.9           /* of the variance that is taken out; the rest keeps noise small */
 #define CLOSEST    16            /* pairs kept of a row: a film has as many as rows squared */
-#define ROWS_EACH  ((size_t)3) /* for each component: with fewer, whitening makes copies strangers \
-                                */
+#define ROWS_EACH                                                                                  \
+    ((size_t)3) /* for each component: with fewer, whitening makes copies strangers                \
+                 */
 #define ROWS_LEAST ((size_t)4)
 
 typedef struct whitened {

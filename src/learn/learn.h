@@ -78,7 +78,7 @@ void twi_logreg_labels(const twi_logreg *model, const double *decision, size_t n
 void twi_logreg_free(twi_logreg *model);
 
 /* LinearSVC's loss="hinge" (hinge.c) and LogisticRegression's penalties "l1" and "elasticnet"
- * (sparse.c), as twi_logreg_fit() otherwise. opts: resolved. */
+ * (sparse.c: TW_ERR_UNSUPPORTED in this version), as twi_logreg_fit() otherwise. opts: resolved. */
 tw_status twi_hinge_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                         const tw_head_opts *opts, twi_logreg *out);
 tw_status twi_sparse_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,

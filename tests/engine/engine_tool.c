@@ -78,13 +78,13 @@ int main(int argc, char **argv)
     twi_program *program = NULL;
     if ((argc != 6 && argc != 7) || tw_ctx_new(&ctx) != TW_OK) return 2;
     const char *threads = getenv("ENGINE_TOOL_THREADS");
-    const twi_engine_opts opts = {
-        .precision = strcmp(argv[2], "bf16") == 0 ? TW_PRECISION_BF16 : TW_PRECISION_F32,
-        .batch = strtoul(argv[3], NULL, 10),
-        .height = strtoul(argv[4], NULL, 10),
-        .width = strtoul(argv[5], NULL, 10),
-        .threads = threads ? strtoul(threads, NULL, 10) : 2,
-        .reference = strcmp(argv[2], "reference") == 0};
+    const twi_engine_opts opts = {.precision = strcmp(argv[2], "bf16") == 0 ? TW_PRECISION_BF16
+                                                                            : TW_PRECISION_F32,
+                                  .batch = strtoul(argv[3], NULL, 10),
+                                  .height = strtoul(argv[4], NULL, 10),
+                                  .width = strtoul(argv[5], NULL, 10),
+                                  .threads = threads ? strtoul(threads, NULL, 10) : 2,
+                                  .reference = strcmp(argv[2], "reference") == 0};
     tw_status st = read_backbone(ctx, argv[1], &bundle, &network);
     if (st == TW_OK)
         st = twi_network_for_inference(ctx, network, TWI_OUTPUT_AVG, !opts.reference, &frozen);
