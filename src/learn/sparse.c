@@ -5,6 +5,6 @@ tw_status twi_sparse_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scal
                          const tw_head_opts *opts, twi_logreg *out)
 {
     (void)samples, (void)scaler, (void)out;
-    return twi_fail(ctx, TW_ERR_UNSUPPORTED,
-                    "penalty %s is not in this version of topwork; l2 is", opts->penalty);
+    return twi_fail(ctx, TW_ERR_UNSUPPORTED, "penalty %s is not in this version of topwork; l2 is",
+                    opts->penalty);
 }
