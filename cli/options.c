@@ -34,8 +34,8 @@ void options_init(options *o)
 void options_free(options *o)
 {
     for (size_t id = 0; id < OPT_COUNT; id++) {
-        if (option_at(id)->kind != OPTION_LIST) continue;
-        text_list *const list = (text_list *)(void *)((char *)o + option_at(id)->field);
+        if (option_at((option_id)id)->kind != OPTION_LIST) continue;
+        text_list *const list = (text_list *)(void *)((char *)o + option_at((option_id)id)->field);
         for (size_t i = 0; i < list->count; i++) free(list->items[i]);
         free(list->items);
         *list = (text_list){0}; /* two options may share one */
@@ -86,7 +86,7 @@ static const char *nearest(const command *cmd, const char *typed)
 static parse_result unknown_long(const parser *p, const char *typed)
 {
     for (size_t id = 0; id < OPT_COUNT; id++)
-        if (strcmp(option_at(id)->name, typed) == 0)
+        if (strcmp(option_at((option_id)id)->name, typed) == 0)
             return usage(p, "%s takes no option --%s", p->cmd->name, typed);
     const char *const near = nearest(p->cmd, typed);
     char *const shown = text_escape(typed);
@@ -102,7 +102,7 @@ static parse_result unknown_long(const parser *p, const char *typed)
 static parse_result find_long(const parser *p, const char *typed, option_id *id)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
-        if (strcmp(option_at(i)->name, typed) == 0 && takes(p->cmd, (option_id)i)) {
+        if (strcmp(option_at((option_id)i)->name, typed) == 0 && takes(p->cmd, (option_id)i)) {
             *id = (option_id)i;
             return PARSE_OK;
         }
@@ -112,7 +112,7 @@ static parse_result find_long(const parser *p, const char *typed, option_id *id)
 static parse_result find_letter(const parser *p, char letter, option_id *id)
 {
     for (size_t i = 0; i < OPT_COUNT; i++)
-        if (option_at(i)->letter == letter && takes(p->cmd, (option_id)i)) {
+        if (option_at((option_id)i)->letter == letter && takes(p->cmd, (option_id)i)) {
             *id = (option_id)i;
             return PARSE_OK;
         }
