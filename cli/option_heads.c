@@ -70,8 +70,8 @@ const option option_heads[OPT_COUNT] = {
                      .field = FIELD(penalty),
                      .fallback = "l2",
                      .help =
-                         "logistic-regression: what is added to the loss. This version fits l2; "
-                         "l1 and elasticnet are refused."},
+                         "logistic-regression: what is added to the loss. l1 and elasticnet leave "
+                         "most features out."},
     [OPT_L1_RATIO] = {.name = "l1-ratio",
                       .kind = OPTION_NUMBER,
                       .value = "X",

@@ -321,8 +321,7 @@ typedef struct tw_head_opts {
     size_t max_iter; /* iterations, or epochs of the MLP; 0: 1000, MLP 200, svm-rbf without limit */
     double tol;      /* 0: 1e-4, svm-rbf 1e-3 */
     double C; /* logistic-regression, the SVMs: inverse strength of the penalty; 0: 1; TW_AUTO */
-    const char *penalty; /* logistic-regression: "l2" (NULL); "l1" and "elasticnet" are
-                            TW_ERR_UNSUPPORTED in this version */
+    const char *penalty; /* logistic-regression: "l2" (NULL), "l1" or "elasticnet" */
     double l1_ratio;     /* of "elasticnet": share of the L1 part, in [0, 1] */
     const char *loss;    /* linear-svm: "squared_hinge" (NULL) or "hinge" */
     double gamma;        /* svm-rbf: of exp(-gamma |a - b|^2); 0: "scale", 1 / (d var(x)); TW_AUTO:

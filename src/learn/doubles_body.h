@@ -7,10 +7,16 @@
 
 typedef double vec __attribute__((vector_size(LANES * 8)));
 typedef double vec_unaligned __attribute__((vector_size(LANES * 8), aligned(8), may_alias));
+typedef float floats_unaligned __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
 INLINE vec load(const double *p)
 {
     return *(const vec_unaligned *)p;
+}
+
+INLINE vec load_floats(const float *p)
+{
+    return __builtin_convertvector(*(const floats_unaligned *)p, vec);
 }
 
 INLINE void store(double *p, vec v)
@@ -109,4 +115,39 @@ static void fold(double *a, size_t lda, size_t n, const twi_fold *by)
     }
 }
 
-const twi_doubles DOUBLES = {DOUBLES_NAME, tile, dot, axpy, fold};
+static double column_dot(const float *z, const double *v, size_t n)
+{
+    vec sum[4] = {{0}};
+    size_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (size_t t = 0; t < 4; t++)
+            sum[t] += load_floats(z + i + t * LANES) * load(v + i + t * LANES);
+    double all = total((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    for (; i < n; i++) all += (double)z[i] * v[i];
+    return all;
+}
+
+static double column_bend(const float *z, const double *h, size_t n)
+{
+    vec sum[2] = {{0}};
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES)
+        for (size_t t = 0; t < 2; t++) {
+            const vec at = load_floats(z + i + t * LANES);
+            sum[t] += at * at * load(h + i + t * LANES);
+        }
+    double all = total(sum[0] + sum[1]);
+    for (; i < n; i++) all += (double)z[i] * (double)z[i] * h[i];
+    return all;
+}
+
+static void column_add(double s, const float *z, const double *h, size_t n, double *v)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store(v + i, load(v + i) + splat(s) * load(h + i) * load_floats(z + i));
+    for (; i < n; i++) v[i] += s * h[i] * (double)z[i];
+}
+
+const twi_doubles DOUBLES = {DOUBLES_NAME, tile,       dot,         axpy,
+                             fold,         column_dot, column_bend, column_add};

@@ -44,6 +44,9 @@ typedef struct twi_logreg_opts {
     bool balanced; /* class_weight='balanced' */
     twi_loss loss;
     double gap; /* certified: (f - min f) / f at most this; 0: 1e-6 */
+    /* Of the logistic loss, for the fits and paths that say so: penalty (l1_ratio |w|_1 + (1 -
+     * l1_ratio) |w|^2 / 2) / C; 0: "l2", 1: "l1", between: "elasticnet". tol is not used then. */
+    double l1_ratio;
 } twi_logreg_opts;
 
 typedef struct twi_logreg {
@@ -51,8 +54,8 @@ typedef struct twi_logreg {
     size_t rows;       /* of coef: 1 when k == 2, else k */
     double *coef;      /* [rows, d] on the scaled features */
     double *intercept; /* [rows] */
-    double objective;  /* sum_i w_i loss_i + ||coef||^2 / (2 C) at the end */
-    double gradient;   /* max |g| at the end */
+    double objective;  /* sum_i w_i loss_i + the penalty / C at the end */
+    double gradient;   /* max |g| at the end, of the smallest subgradient with an L1 part */
     size_t iterations;
     double traffic; /* bytes of samples the fit read, and wrote as a copy; not saved */
     bool converged;
@@ -77,12 +80,13 @@ void twi_logreg_probabilities(const twi_logreg *model, const double *decision, s
 void twi_logreg_labels(const twi_logreg *model, const double *decision, size_t n, uint32_t *label);
 void twi_logreg_free(twi_logreg *model);
 
-/* LinearSVC's loss="hinge" (hinge.c) and LogisticRegression's penalties "l1" and "elasticnet"
- * (sparse.c: TW_ERR_UNSUPPORTED in this version), as twi_logreg_fit() otherwise. opts: resolved. */
+/* LinearSVC's loss="hinge", as twi_logreg_fit() otherwise. opts: resolved. */
 tw_status twi_hinge_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                         const tw_head_opts *opts, twi_logreg *out);
+/* LogisticRegression's penalties "l1" and "elasticnet": opts->l1_ratio > 0. As twi_logreg_fit()
+ * otherwise; memory: beside the model the columns of the features it works on, usually few. */
 tw_status twi_sparse_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
-                         const tw_head_opts *opts, twi_logreg *out);
+                         const twi_logreg_opts *opts, twi_logreg *out);
 
 /* Cross-validated choice of C: for each value of grid [n_grid] (ascending), the mean accuracy over
  * folds (scaler fitted inside each fold); the first of the best. fold_of [samples->n] says in which

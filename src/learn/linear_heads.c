@@ -52,6 +52,8 @@ static twi_logreg_opts common(const tw_head_opts *opts)
         out.C = 0.5 / opts->alpha;
         out.tol = (double)INFINITY;
         out.gap = 1e-9; /* scikit-learn solves it exactly */
+    } else if (opts->penalty && strcmp(opts->penalty, "l2") != 0) {
+        out.l1_ratio = strcmp(opts->penalty, "l1") == 0 ? 1.0 : opts->l1_ratio;
     }
     return out;
 }
@@ -62,8 +64,7 @@ static tw_status fit_model(tw_ctx *ctx, const twi_samples *samples, const twi_sc
     const twi_logreg_opts linear = common(opts);
     if (opts->loss && strcmp(opts->loss, "hinge") == 0)
         return twi_hinge_fit(ctx, samples, scaler, opts, out);
-    if (opts->penalty && strcmp(opts->penalty, "l2") != 0)
-        return twi_sparse_fit(ctx, samples, scaler, opts, out);
+    if (linear.l1_ratio > 0.0) return twi_sparse_fit(ctx, samples, scaler, &linear, out);
     return twi_logreg_fit(ctx, samples, scaler, &linear, out);
 }
 
@@ -116,7 +117,7 @@ static bool one_path(const tw_head_opts *grid, size_t n_grid)
 {
     for (size_t at = 0; at < n_grid; at++) {
         if (grid[at].loss && strcmp(grid[at].loss, "squared_hinge") != 0) return false;
-        if (grid[at].penalty && strcmp(grid[at].penalty, "l2") != 0) return false;
+        if (common(&grid[at]).l1_ratio != common(grid).l1_ratio) return false;
         if (grid[at].max_iter != grid[0].max_iter || grid[at].tol != grid[0].tol ||
             !grid[at].balanced != !grid[0].balanced)
             return false;

@@ -7,12 +7,14 @@
 
 #include "learn/primal.h"
 #include "learn/span.h"
+#include "learn/sparse.h"
 #include "learn/training.h"
 
 #include <math.h>
 #include <string.h>
 
-#define GAP 1e-5 /* labels, not coefficients, are what is wanted here */
+#define GAP        1e-5 /* labels, not coefficients, are what is wanted here */
+#define SPARSE_GAP 1e-3
 
 typedef struct walk {
     const twi_samples *train, *tested;
@@ -83,6 +85,25 @@ done:
     return st;
 }
 
+/* Every C with an L1 part, whose certificate is far behind what is reached: labels ask for less. */
+static tw_status over_features(tw_ctx *ctx, walk *w)
+{
+    twi_sparse sparse = {0};
+    twi_pass test = {0};
+    const twi_rows tested = rows_of(w, w->rows + w->train->n, w->tested->n);
+    tw_status st = twi_sparse_new(ctx, &w->training, w->opts->l1_ratio, &sparse);
+    if (st == TW_OK) st = twi_pass_new(ctx, &tested, w->training.targets.width, &test);
+    for (size_t at = 0; at < w->n_grid && st == TW_OK; at++) {
+        twi_end end;
+        st = twi_sparse_solve(ctx, &sparse, w->grid[at], SPARSE_GAP, w->opts->max_iter, &end);
+        if (st == TW_OK)
+            st = hand_out(ctx, w, &test, sparse.w, sparse.bias, at, end == TWI_END_LIMIT);
+    }
+    twi_pass_free(&test);
+    twi_sparse_free(&sparse);
+    return st;
+}
+
 /* Every C over the weights. */
 static tw_status over_weights(tw_ctx *ctx, walk *w)
 {
@@ -128,7 +149,9 @@ tw_status twi_linear_path(tw_ctx *ctx, const twi_linear_parts *parts, const twi_
     for (size_t i = 0; i < w.tested->n; i++) w.rows[n + i] = row_of(w.tested, i);
     st = twi_training_new(ctx, w.train, parts->scaler, opts->balanced, opts->loss, &w.training);
     if (st == TW_OK)
-        st = twi_gram_pays(&w.training, n_grid) ? in_span(ctx, &w) : over_weights(ctx, &w);
+        st = opts->l1_ratio > 0.0                 ? over_features(ctx, &w)
+             : twi_gram_pays(&w.training, n_grid) ? in_span(ctx, &w)
+                                                  : over_weights(ctx, &w);
     twi_training_free(&w.training);
     twi_free(w.rows);
     return st;

@@ -76,6 +76,28 @@ static void check_vectors(const twi_doubles *loops, size_t n)
     twi_free(was);
 }
 
+static void check_columns(const twi_doubles *loops, size_t n)
+{
+    double *v = drawn(n + 1, 4), *h = drawn(n + 1, 5), *was = drawn(n + 1, 4);
+    float *z;
+    double dot = 0.0, bend = 0.0;
+    assert_int_equal(twi_alloc(NULL, n + 2, &z), TW_OK);
+    for (size_t i = 0; i < n + 2; i++) z[i] = (float)sin((double)(7 * i + 1));
+    for (size_t i = 0; i < n; i++) {
+        dot += (double)z[i + 1] * v[i];
+        bend += (double)z[i + 1] * (double)z[i + 1] * h[i + 1];
+    }
+    near(loops->column_dot(z + 1, v, n), dot);
+    near(loops->column_bend(z + 1, h + 1, n), bend);
+    loops->column_add(-0.75, z + 1, h + 1, n, v);
+    for (size_t i = 0; i < n; i++) near(v[i], was[i] - 0.75 * h[i + 1] * (double)z[i + 1]);
+    assert_true(v[n] == was[n]);
+    twi_free(z);
+    twi_free(v);
+    twi_free(h);
+    twi_free(was);
+}
+
 static void check_fold(const twi_doubles *loops, size_t n)
 {
     const size_t lda = n + 3;
@@ -119,6 +141,7 @@ static void every_build_computes_the_same(void **state)
         for (size_t i = 0; i < TWI_LEN(lengths); i++) {
             check_tile(builds[b], lengths[i]);
             check_vectors(builds[b], lengths[i]);
+            check_columns(builds[b], lengths[i]);
             check_fold(builds[b], lengths[i]);
         }
 }

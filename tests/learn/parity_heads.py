@@ -74,6 +74,11 @@ def two_columns(u):
 # kind, our options, scikit-learn's estimator, largest relative difference of scores allowed (None: labels alone)
 HEADS = [
     ("logistic-regression", {"C": 0.01}, LogisticRegression(C=0.01, tol=1e-8, max_iter=10000), 2e-3),
+    ("logistic-regression", {"C": 0.05, "penalty": "l1"},
+     LogisticRegression(C=0.05, penalty="l1", solver="saga", tol=1e-6, max_iter=3000, random_state=0), 3e-3),
+    ("logistic-regression", {"C": 0.05, "penalty": "elasticnet", "l1_ratio": 0.3, "balanced": True},
+     LogisticRegression(C=0.05, penalty="elasticnet", l1_ratio=0.3, solver="saga", tol=1e-6, max_iter=3000, random_state=0,
+                        class_weight="balanced"), 3e-3),
     ("linear-svm", {"C": 1e-3}, LinearSVC(C=1e-3, tol=1e-8, max_iter=100000, random_state=0), 3e-3),
     ("linear-svm", {"C": 1e-3, "balanced": True},
      LinearSVC(C=1e-3, tol=1e-8, max_iter=100000, random_state=0, class_weight="balanced"), 3e-3),

@@ -1,5 +1,6 @@
-/* torture_test.c - PCA with the k-th allocation failing, for every k: an error, nothing leaked,
- * outputs untouched. Linked with --wrap=aligned_alloc, which is where all of our memory comes from.
+/* torture_test.c - PCA and penalised fits with the k-th allocation failing, for every k: an error,
+ * nothing leaked, outputs untouched. Linked with --wrap=aligned_alloc, which is where all of our
+ * memory comes from.
  */
 #include "learn_data.h"
 
@@ -62,8 +63,37 @@ static void pca_survives_failing_allocations(void **state)
     }
 }
 
+static void penalised_fits_survive_failing_allocations(void **state)
+{
+    (void)state;
+    const twi_logreg_opts opts = {.C = 1.0, .tol = 1e-4, .max_iter = 1000, .l1_ratio = 1.0};
+    tw_ctx *ctx;
+    sample_set set;
+    twi_logreg model = {0};
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    tw_ctx_set_threads(ctx, 1);
+    sample_set_make(60, 200, 3, 71, 0.5, &set);
+    size_t failures = 0;
+    for (long k = 0;; k++) {
+        countdown = k;
+        const tw_status st = twi_sparse_fit(ctx, &set.samples, NULL, &opts, &model);
+        countdown = -1;
+        if (st == TW_OK) break;
+        assert_int_equal(st, TW_ERR_NOMEM);
+        assert_null(model.coef);
+        failures++;
+    }
+    assert_true(failures > 15 && model.converged);
+    twi_logreg_free(&model);
+    sample_set_free(&set);
+    tw_ctx_free(ctx);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pca_survives_failing_allocations)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pca_survives_failing_allocations),
+        cmocka_unit_test(penalised_fits_survive_failing_allocations),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
