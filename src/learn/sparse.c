@@ -107,6 +107,21 @@ static void sharpen(const twi_sparse *s)
     }
 }
 
+/* A constant added to all scores of a softmax changes nothing: theirs is that of scikit-learn's
+ * intercepts, which sum to nothing. */
+static void move_bias(twi_sparse *s, double *by)
+{
+    const size_t n = s->training->rows.n, width = s->training->targets.width;
+    double mean = 0.0;
+    for (size_t c = 0; c < width && width > 1; c++) mean += (s->bias[c] + by[c]) / (double)width;
+    for (size_t c = 0; c < width; c++) {
+        by[c] -= mean;
+        s->bias[c] += by[c];
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < width; c++) s->pass.scores[i * width + c] += by[c];
+}
+
 /* By Fenchel's duality: residuals that sum to nothing (the intercept is free), scaled by at most 1,
  * are feasible for the dual, whose value is a lower bound of f. */
 static tw_status certify(tw_ctx *ctx, twi_sparse *s)
@@ -122,9 +137,7 @@ static tw_status certify(tw_ctx *ctx, twi_sparse *s)
     memset(better, 0, t->width * sizeof *better);
     st = twi_intercept_solve(ctx, t, s->pass.scores, better, s->pass.residual, &s->loss);
     if (st != TW_OK) goto done;
-    for (size_t c = 0; c < t->width; c++) s->bias[c] += better[c];
-    for (size_t i = 0; i < t->n; i++)
-        for (size_t c = 0; c < t->width; c++) s->pass.scores[i * t->width + c] += better[c];
+    move_bias(s, better);
     if ((st = twi_pass_sums(ctx, &s->pass, s->gradient)) != TW_OK) goto done;
     sharpen(s);
     for (size_t i = 0; i < cells; i++) {
