@@ -29,10 +29,11 @@ typedef struct twi_doubles {
      * vr and wr [TWI_FOLD_ROWS]; and, while they are in cache, y [n] += a^T ur and
      * sum [TWI_FOLD_ROWS] += a u. v, w, u [n]. */
     void (*fold)(double *a, size_t lda, size_t n, const twi_fold *by);
-    /* A column z [n] of floats: sum z v; sum h z^2; v [n] += s h z. v, h [n]. */
-    double (*column_dot)(const float *z, const double *v, size_t n);
-    double (*column_bend)(const float *z, const double *h, size_t n);
-    void (*column_add)(double s, const float *z, const double *h, size_t n, double *v);
+    /* Floats z [n] with doubles v, h [n]: sum z v; v += s z; sum h z^2; v += s h z. */
+    double (*floats_dot)(const float *z, const double *v, size_t n);
+    void (*floats_axpy)(double s, const float *z, size_t n, double *v);
+    double (*floats_bend)(const float *z, const double *h, size_t n);
+    void (*floats_add)(double s, const float *z, const double *h, size_t n, double *v);
 } twi_doubles;
 
 extern const twi_doubles twi_doubles_plain;

@@ -115,7 +115,7 @@ static void fold(double *a, size_t lda, size_t n, const twi_fold *by)
     }
 }
 
-static double column_dot(const float *z, const double *v, size_t n)
+static double floats_dot(const float *z, const double *v, size_t n)
 {
     vec sum[4] = {{0}};
     size_t i = 0;
@@ -127,7 +127,14 @@ static double column_dot(const float *z, const double *v, size_t n)
     return all;
 }
 
-static double column_bend(const float *z, const double *h, size_t n)
+static void floats_axpy(double s, const float *z, size_t n, double *v)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(v + i, load(v + i) + splat(s) * load_floats(z + i));
+    for (; i < n; i++) v[i] += s * (double)z[i];
+}
+
+static double floats_bend(const float *z, const double *h, size_t n)
 {
     vec sum[2] = {{0}};
     size_t i = 0;
@@ -141,7 +148,7 @@ static double column_bend(const float *z, const double *h, size_t n)
     return all;
 }
 
-static void column_add(double s, const float *z, const double *h, size_t n, double *v)
+static void floats_add(double s, const float *z, const double *h, size_t n, double *v)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -149,5 +156,5 @@ static void column_add(double s, const float *z, const double *h, size_t n, doub
     for (; i < n; i++) v[i] += s * h[i] * (double)z[i];
 }
 
-const twi_doubles DOUBLES = {DOUBLES_NAME, tile,       dot,         axpy,
-                             fold,         column_dot, column_bend, column_add};
+const twi_doubles DOUBLES = {DOUBLES_NAME, tile,        dot,         axpy,      fold,
+                             floats_dot,   floats_axpy, floats_bend, floats_add};

@@ -3,12 +3,14 @@
  * min 1/2 |w|^2 + sum_i C_i max(0, 1 - t_i w . z_i), z with a feature 1 added; its dual is
  * min 1/2 a' Q a - sum a, 0 <= a_i <= C_i, and w = sum_i a_i t_i z_i. One a_i at a time is
  * minimised exactly: Hsieh, Chang, Lin, Keerthi & Sundararajan (2008), algorithm 3 with its
- * shrinking. Where the Gram matrix fits, a step costs n and all classes share it; else a step costs
- * d. */
+ * shrinking. With the Gram matrix, which all classes share, a look at an a_i costs nothing and a
+ * step n; without, both cost d. Classes run side by side. */
+#include "learn/doubles.h"
 #include "learn/gram.h"
 #include "learn/training.h"
 
 #include "base/rng.h"
+#include "base/threads.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,31 +20,22 @@
 
 /* One class against the rest. Exactly one of gram and z is there. */
 typedef struct dual {
+    const twi_doubles *loops;
     const twi_gram *gram; /* of rows with a feature 1 added */
     const float *z;       /* [n, d] */
+    const double *size;   /* [n] Q_ii */
     size_t n, d;
-    const double *t, *C; /* [n] */
-    double *a;           /* [n] in [0, C] */
-    double *u;           /* [n] scores, with gram */
-    double *w;           /* [d + 1], without */
-    double *size;        /* [n] Q_ii */
-    size_t *order;       /* [n] the active ones first */
+    double *t, *C; /* [n] */
+    double *a;     /* [n] in [0, C] */
+    double *u;     /* [n] scores, with gram */
+    double *w;     /* [d + 1], without */
+    size_t *order; /* [n] the active ones first */
     uint32_t seed;
 } dual;
 
-static double dot(size_t n, const float *x, const double *w)
-{
-    double sum[8] = {0};
-    size_t j = 0;
-    for (; j + 8 <= n; j += 8)
-        for (size_t lane = 0; lane < 8; lane++) sum[lane] += (double)x[j + lane] * w[j + lane];
-    for (; j < n; j++) sum[0] += (double)x[j] * w[j];
-    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-}
-
 static double score(const dual *s, size_t i)
 {
-    return s->gram ? s->u[i] : dot(s->d, s->z + i * s->d, s->w) + s->w[s->d];
+    return s->gram ? s->u[i] : s->loops->floats_dot(s->z + i * s->d, s->w, s->d) + s->w[s->d];
 }
 
 /* a_i grows by step: moves the scores, or the weights. */
@@ -50,11 +43,12 @@ static void move(const dual *s, size_t i, double step)
 {
     const double by = step * s->t[i];
     s->a[i] += step;
-    const float *row = s->gram ? s->gram->k + i * s->gram->stride : s->z + i * s->d;
-    double *to = s->gram ? s->u : s->w;
-    const size_t count = s->gram ? s->n : s->d;
-    for (size_t j = 0; j < count; j++) to[j] += by * (double)row[j];
-    if (!s->gram) s->w[s->d] += by;
+    if (s->gram) {
+        s->loops->floats_axpy(by, s->gram->k + i * s->gram->stride, s->n, s->u);
+        return;
+    }
+    s->loops->floats_axpy(by, s->z + i * s->d, s->d, s->w);
+    s->w[s->d] += by;
 }
 
 /* One round over the active ones in random order. Bounds of the projected gradient of the last
@@ -131,69 +125,76 @@ typedef struct fitting {
     const twi_training *training;
     const tw_head_opts *opts;
     twi_gram gram;
-    float *z;     /* [n, d] where there is no gram */
-    twi_pass one; /* a single score a row, for weights from coefficients */
-    dual dual;
-    double *t, *C; /* [n] */
-    twi_logreg *model;
+    float *z;          /* [n, d] where there is no gram */
+    double *size;      /* [n] */
+    twi_pass pass;     /* residual [n, width]: a t of each class */
+    double *objective; /* [width] */
+    size_t *rounds;    /* [width] */
+    bool *met;         /* [width] */
 } fitting;
 
 /* liblinear weighs the rest only when there are two classes. */
-static void set_targets(fitting *f, size_t c)
+static void set_targets(const fitting *f, size_t c, dual *s)
 {
     const twi_targets *targets = &f->training->targets;
     for (size_t i = 0; i < targets->n; i++) {
         const uint32_t y = targets->y[targets->rows ? targets->rows[i] : i];
         const bool own = targets->width == 1 ? y == 1 : y == c;
-        f->t[i] = own ? 1.0 : -1.0;
-        f->C[i] = f->opts->C * (own || targets->width == 1 ? targets->weight[y] : 1.0);
+        s->t[i] = own ? 1.0 : -1.0;
+        s->C[i] = f->opts->C * (own || targets->width == 1 ? targets->weight[y] : 1.0);
     }
 }
 
-static tw_status fit_class(tw_ctx *ctx, fitting *f, size_t c, bool *met)
+static tw_status fit_class(tw_ctx *ctx, void *user, size_t c)
 {
-    const size_t n = f->dual.n, d = f->training->rows.d;
-    dual *s = &f->dual;
-    size_t rounds;
-    double objective;
-    set_targets(f, c);
-    memset(s->a, 0, n * sizeof *s->a);
-    if (s->u) memset(s->u, 0, n * sizeof *s->u);
-    if (s->w) memset(s->w, 0, (d + 1) * sizeof *s->w);
-    tw_status st = descend(ctx, s, f->opts->max_iter, &rounds, met);
-    if (st != TW_OK) return st;
-    (void)gap(s, &objective);
-    if (!isfinite(objective)) return twi_fail(ctx, TW_ERR_DIVERGED, "the loss is not finite");
-    f->model->objective += objective;
-    f->model->iterations = rounds > f->model->iterations ? rounds : f->model->iterations;
-    f->model->intercept[c] = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        f->one.residual[i] = s->a[i] * s->t[i];
-        f->model->intercept[c] += f->one.residual[i];
-    }
-    return twi_pass_sums(ctx, &f->one, f->model->coef + c * d);
+    const fitting *f = user;
+    const size_t n = f->training->rows.n, d = f->training->rows.d, width = f->pass.k;
+    dual s = {.loops = twi_doubles_best(),
+              .gram = f->z ? NULL : &f->gram,
+              .z = f->z,
+              .size = f->size,
+              .n = n,
+              .d = d,
+              .seed = f->opts->seed};
+    tw_status st;
+    if ((st = twi_alloc(ctx, n, &s.t)) != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, n, &s.C)) != TW_OK) goto done;
+    if ((st = twi_zalloc(ctx, n, &s.a)) != TW_OK) goto done;
+    if ((st = twi_alloc(ctx, n, &s.order)) != TW_OK) goto done;
+    if (s.gram && (st = twi_zalloc(ctx, n, &s.u)) != TW_OK) goto done;
+    if (s.z && (st = twi_zalloc(ctx, d + 1, &s.w)) != TW_OK) goto done;
+    set_targets(f, c, &s);
+    if ((st = descend(ctx, &s, f->opts->max_iter, &f->rounds[c], &f->met[c])) != TW_OK) goto done;
+    (void)gap(&s, &f->objective[c]);
+    if (!isfinite(f->objective[c])) st = twi_fail(ctx, TW_ERR_DIVERGED, "the loss is not finite");
+    for (size_t i = 0; i < n; i++) f->pass.residual[i * width + c] = s.a[i] * s.t[i];
+done:
+    twi_free(s.t);
+    twi_free(s.C);
+    twi_free(s.a);
+    twi_free(s.order);
+    twi_free(s.u);
+    twi_free(s.w);
+    return st;
 }
 
+/* Twice as many rows as features and more: steps of d are cheaper than those of n. */
 static tw_status prepare(tw_ctx *ctx, fitting *f)
 {
     const twi_rows *rows = &f->training->rows;
-    const size_t n = rows->n, d = rows->d;
-    dual *s = &f->dual;
+    const size_t n = rows->n, d = rows->d, width = f->training->targets.width;
     size_t cells;
     tw_status st;
-    if ((st = twi_pass_new(ctx, rows, 1, &f->one)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, n, &f->t)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, n, &f->C)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, n, &s->a)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, n, &s->size)) != TW_OK) return st;
-    if ((st = twi_alloc(ctx, n, &s->order)) != TW_OK) return st;
-    s->n = n, s->d = d, s->t = f->t, s->C = f->C, s->seed = f->opts->seed;
-    if (!twi_mul(n, n, &cells) && cells <= GRAM_BYTES / sizeof(float)) {
+    if ((st = twi_pass_new(ctx, rows, width, &f->pass)) != TW_OK) return st;
+    if ((st = twi_alloc(ctx, n, &f->size)) != TW_OK) return st;
+    if ((st = twi_alloc(ctx, width, &f->objective)) != TW_OK) return st;
+    if ((st = twi_zalloc(ctx, width, &f->rounds)) != TW_OK) return st;
+    if ((st = twi_zalloc(ctx, width, &f->met)) != TW_OK) return st;
+    if (n / 2 <= d && !twi_mul(n, n, &cells) && cells <= GRAM_BYTES / sizeof(float)) {
         if ((st = twi_gram_new(ctx, rows, &f->gram)) != TW_OK) return st;
         twi_gram_add_one(&f->gram);
-        s->gram = &f->gram;
-        for (size_t i = 0; i < n; i++) s->size[i] = (double)f->gram.k[i * f->gram.stride + i];
-        return twi_alloc(ctx, n, &s->u);
+        for (size_t i = 0; i < n; i++) f->size[i] = (double)f->gram.k[i * f->gram.stride + i];
+        return TW_OK;
     }
     const twi_kernels *kernels = twi_kernels_best();
     if (twi_mul(n, d, &cells))
@@ -202,59 +203,67 @@ static tw_status prepare(tw_ctx *ctx, fitting *f)
     for (size_t i = 0; i < n; i++) {
         float *z = f->z + i * d;
         kernels->standardise(twi_row(rows, i), d, rows->shift, z);
-        s->size[i] = 1.0;
-        for (size_t j = 0; j < d; j++) s->size[i] += (double)z[j] * (double)z[j];
+        f->size[i] = 1.0;
+        for (size_t j = 0; j < d; j++) f->size[i] += (double)z[j] * (double)z[j];
     }
-    s->z = f->z;
-    return twi_alloc(ctx, d + 1, &s->w);
+    return TW_OK;
 }
 
 static void fitting_free(fitting *f)
 {
-    twi_pass_free(&f->one);
+    twi_pass_free(&f->pass);
     twi_gram_free(&f->gram);
     twi_free(f->z);
-    twi_free(f->t);
-    twi_free(f->C);
-    twi_free(f->dual.a);
-    twi_free(f->dual.u);
-    twi_free(f->dual.w);
-    twi_free(f->dual.size);
-    twi_free(f->dual.order);
+    twi_free(f->size);
+    twi_free(f->objective);
+    twi_free(f->rounds);
+    twi_free(f->met);
+}
+
+/* Weights w = sum_i a_i t_i z_i, of which the last is that of the feature 1. */
+static tw_status hand_over(tw_ctx *ctx, fitting *f, twi_logreg *out)
+{
+    const twi_targets *targets = &f->training->targets;
+    const size_t width = targets->width, d = f->training->rows.d;
+    twi_logreg model = {.k = targets->k, .d = d, .rows = width, .gradient = NAN, .converged = true};
+    tw_status st;
+    if ((st = twi_alloc(ctx, width * d, &model.coef)) != TW_OK) goto done;
+    if ((st = twi_zalloc(ctx, width, &model.intercept)) != TW_OK) goto done;
+    for (size_t c = 0; c < width; c++) {
+        for (size_t i = 0; i < targets->n; i++)
+            model.intercept[c] += f->pass.residual[i * width + c];
+        model.objective += f->objective[c];
+        model.iterations = f->rounds[c] > model.iterations ? f->rounds[c] : model.iterations;
+        model.converged &= f->met[c];
+    }
+    if ((st = twi_pass_sums(ctx, &f->pass, model.coef)) != TW_OK) goto done;
+    if (!model.converged)
+        twi_log(ctx, TW_LOG_WARNING,
+                "Liblinear failed to converge, increase the number of iterations (max_iter, now "
+                "%zu).",
+                f->opts->max_iter);
+    *out = model, model = (twi_logreg){0};
+done:
+    twi_logreg_free(&model);
+    return st;
 }
 
 tw_status twi_hinge_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                         const tw_head_opts *opts, twi_logreg *out)
 {
     twi_training training = {0};
-    twi_logreg model = {0};
-    fitting f = {.training = &training, .opts = opts, .model = &model};
-    size_t missed = 0;
+    fitting f = {.training = &training, .opts = opts};
     tw_status st = twi_finite(ctx, samples);
     if (st != TW_OK) return st;
     st = twi_training_new(ctx, samples, scaler, opts->balanced != 0, TWI_LOSS_SQUARED_HINGE,
                           &training);
     if (st != TW_OK) goto done;
-    const size_t width = training.targets.width;
-    model = (twi_logreg){.k = samples->k, .d = samples->d, .rows = width, .gradient = NAN};
     if ((st = prepare(ctx, &f)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, width * samples->d, &model.coef)) != TW_OK) goto done;
-    if ((st = twi_alloc(ctx, width, &model.intercept)) != TW_OK) goto done;
-    for (size_t c = 0; c < width; c++) {
-        bool met;
-        if ((st = fit_class(ctx, &f, c, &met)) != TW_OK) goto done;
-        missed += !met;
-    }
-    model.converged = missed == 0;
-    if (missed > 0)
-        twi_log(ctx, TW_LOG_WARNING,
-                "Liblinear failed to converge, increase the number of iterations (max_iter, now "
-                "%zu).",
-                opts->max_iter);
-    *out = model, model = (twi_logreg){0};
+    const size_t threads = training.rows.n * training.rows.d < TWI_WORTH_A_THREAD / 64 ? 1 : 0;
+    if ((st = twi_parallel(ctx, threads, f.pass.k, fit_class, &f)) != TW_OK) goto done;
+    st = hand_over(ctx, &f, out);
 done:
     fitting_free(&f);
-    twi_logreg_free(&model);
     twi_training_free(&training);
     return st;
 }

@@ -103,7 +103,7 @@ static void sharpen(const twi_sparse *s)
     for (size_t c = 0; c < width; c++) {
         for (size_t i = 0; i < n; i++) s->row[i] = s->pass.residual[i * width + c];
         for (size_t at = 0; at < s->set_count; at++)
-            s->gradient[c * d + s->set[at]] = s->loops->column_dot(s->columns + at * n, s->row, n);
+            s->gradient[c * d + s->set[at]] = s->loops->floats_dot(s->columns + at * n, s->row, n);
     }
 }
 

@@ -57,15 +57,15 @@ static double move_weight(step *p, size_t at)
     twi_sparse *s = p->s;
     const float *z = s->columns + at * p->n;
     double *w = &p->w[s->set[at]];
-    const double slope = s->loops->column_dot(z, p->model, p->n);
+    const double slope = s->loops->floats_dot(z, p->model, p->n);
     if (*w == 0.0 && fabs(slope) <= p->l1) return 0.0;
-    if (s->bend[at] < 0.0) s->bend[at] = s->loops->column_bend(z, p->bend, p->n);
+    if (s->bend[at] < 0.0) s->bend[at] = s->loops->floats_bend(z, p->bend, p->n);
     const double bend = s->bend[at] + p->l2;
     if (!(bend > 0.0)) return 0.0; /* a constant feature */
     const double by = soft(s->bend[at] * *w - slope, p->l1) / bend - *w;
     if (by == 0.0) return 0.0;
     *w += by;
-    s->loops->column_add(by, z, p->bend, p->n, p->model);
+    s->loops->floats_add(by, z, p->bend, p->n, p->model);
     return bend * by * by;
 }
 

@@ -76,7 +76,7 @@ static void check_vectors(const twi_doubles *loops, size_t n)
     twi_free(was);
 }
 
-static void check_columns(const twi_doubles *loops, size_t n)
+static void check_floats(const twi_doubles *loops, size_t n)
 {
     double *v = drawn(n + 1, 4), *h = drawn(n + 1, 5), *was = drawn(n + 1, 4);
     float *z;
@@ -87,10 +87,14 @@ static void check_columns(const twi_doubles *loops, size_t n)
         dot += (double)z[i + 1] * v[i];
         bend += (double)z[i + 1] * (double)z[i + 1] * h[i + 1];
     }
-    near(loops->column_dot(z + 1, v, n), dot);
-    near(loops->column_bend(z + 1, h + 1, n), bend);
-    loops->column_add(-0.75, z + 1, h + 1, n, v);
+    near(loops->floats_dot(z + 1, v, n), dot);
+    near(loops->floats_bend(z + 1, h + 1, n), bend);
+    loops->floats_add(-0.75, z + 1, h + 1, n, v);
     for (size_t i = 0; i < n; i++) near(v[i], was[i] - 0.75 * h[i + 1] * (double)z[i + 1]);
+    assert_true(v[n] == was[n]);
+    loops->floats_axpy(0.5, z + 1, n, was);
+    for (size_t i = 0; i < n; i++)
+        near(was[i] - v[i], 0.5 * (double)z[i + 1] + 0.75 * h[i + 1] * (double)z[i + 1]);
     assert_true(v[n] == was[n]);
     twi_free(z);
     twi_free(v);
@@ -141,7 +145,7 @@ static void every_build_computes_the_same(void **state)
         for (size_t i = 0; i < TWI_LEN(lengths); i++) {
             check_tile(builds[b], lengths[i]);
             check_vectors(builds[b], lengths[i]);
-            check_columns(builds[b], lengths[i]);
+            check_floats(builds[b], lengths[i]);
             check_fold(builds[b], lengths[i]);
         }
 }
