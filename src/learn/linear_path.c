@@ -5,6 +5,7 @@
  * as well. */
 #include "learn/linear_path.h"
 
+#include "learn/direct.h"
 #include "learn/primal.h"
 #include "learn/span.h"
 #include "learn/sparse.h"
@@ -85,6 +86,31 @@ done:
     return st;
 }
 
+/* Every C of a squared loss, each at once; *solved false: some matrix is not definite, and nothing
+ * was handed out. */
+static tw_status directly(tw_ctx *ctx, walk *w, bool *solved)
+{
+    const size_t d = w->train->d, width = w->training.targets.width;
+    twi_direct direct = {0};
+    twi_pass test = {0};
+    double *x = NULL;
+    const twi_rows tested = rows_of(w, w->rows + w->train->n, w->tested->n);
+    tw_status st = twi_pass_new(ctx, &tested, width, &test);
+    if (st == TW_OK) st = twi_alloc(ctx, width * (d + 1), &x); /* twi_pass_new checked width * d */
+    if (st == TW_OK) st = twi_direct_new(ctx, &w->training, &direct);
+    /* The weakest penalty is the first to fail. */
+    double *bias = x ? x + width * d : NULL;
+    if (st == TW_OK) st = twi_direct_solve(ctx, &direct, w->grid[w->n_grid - 1], x, bias, solved);
+    for (size_t at = 0; at < w->n_grid && st == TW_OK && *solved; at++) {
+        st = twi_direct_solve(ctx, &direct, w->grid[at], x, bias, solved);
+        if (st == TW_OK && *solved) st = hand_out(ctx, w, &test, x, bias, at, false);
+    }
+    twi_direct_free(&direct);
+    twi_free(x);
+    twi_pass_free(&test);
+    return st;
+}
+
 /* Every C with an L1 part, whose certificate is far behind what is reached: labels ask for less. */
 static tw_status over_features(tw_ctx *ctx, walk *w)
 {
@@ -148,7 +174,9 @@ tw_status twi_linear_path(tw_ctx *ctx, const twi_linear_parts *parts, const twi_
     for (size_t i = 0; i < n; i++) w.rows[i] = row_of(w.train, i);
     for (size_t i = 0; i < w.tested->n; i++) w.rows[n + i] = row_of(w.tested, i);
     st = twi_training_new(ctx, w.train, parts->scaler, opts->balanced, opts->loss, &w.training);
-    if (st == TW_OK)
+    bool solved = false;
+    if (st == TW_OK && twi_direct_pays(&w.training)) st = directly(ctx, &w, &solved);
+    if (st == TW_OK && !solved)
         st = opts->l1_ratio > 0.0                 ? over_features(ctx, &w)
              : twi_gram_pays(&w.training, n_grid) ? in_span(ctx, &w)
                                                   : over_weights(ctx, &w);

@@ -1,5 +1,6 @@
 /* logreg.c - LogisticRegression and its kin: which way to the optimum, and the proof that it was
  * reached. */
+#include "learn/direct.h"
 #include "learn/primal.h"
 #include "learn/span.h"
 #include "learn/training.h"
@@ -140,10 +141,26 @@ static tw_status start_large(tw_ctx *ctx, fitting *fit)
     return st;
 }
 
+/* A squared loss in one step; where that fails, from 0. */
+static tw_status start_directly(tw_ctx *ctx, fitting *fit)
+{
+    twi_direct direct;
+    bool solved;
+    double *bias = fit->x + fit->primal.weights;
+    tw_status st = twi_direct_new(ctx, fit->training, &direct);
+    if (st != TW_OK) return st;
+    st = twi_direct_solve(ctx, &direct, fit->opts->C, fit->x, bias, &solved);
+    for (size_t c = 0; c < fit->training->targets.width; c++) bias[c] /= fit->primal.sigma;
+    if (st == TW_OK && solved) fit->iterations = 1;
+    twi_direct_free(&direct);
+    return st;
+}
+
 static tw_status start(tw_ctx *ctx, fitting *fit)
 {
     const twi_rows *rows = &fit->training->rows;
     if (fit->opts->max_iter == 0) return TW_OK;
+    if (twi_direct_pays(fit->training)) return start_directly(ctx, fit);
     if (twi_gram_pays(fit->training, 1)) return start_in_span(ctx, fit);
     /* twi_training_new checked n * d. */
     if (rows->d >= COARSE_WIDTH && rows->n * rows->d >= COARSE_BYTES / sizeof(float))

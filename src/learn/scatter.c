@@ -11,7 +11,8 @@
 #include <string.h>
 
 #define DEPTH 256 /* of a panel: 12 rows of it fill three quarters of a 32 KiB L1 cache */
-#define TILE  192 /* rows and columns of a tile; a multiple of both register tiles */
+#define TILE  192 /* rows and columns of a tile; a multiple of UNIT */
+#define UNIT  48  /* sizes are rounded up to this: a multiple of both register tiles */
 #define WIDTH TWI_TILE_COLUMNS
 
 typedef struct job {
@@ -81,7 +82,8 @@ static tw_status multiply(tw_ctx *ctx, void *user, size_t t)
     size_t row = 0;
     while ((row + 1) * (row + 2) / 2 <= t) row++;
     const size_t column = t - row * (row + 1) / 2;
-    for (size_t r = row * TILE; r < (row + 1) * TILE; r += TWI_TILE_ROWS)
+    const size_t bottom = row * TILE + TILE < j->stride ? row * TILE + TILE : j->stride;
+    for (size_t r = row * TILE; r < bottom; r += TWI_TILE_ROWS)
         for (size_t c = column * TILE; c < (column + 1) * TILE && c < r + TWI_TILE_ROWS; c += WIDTH)
             j->loops->tile(j->plain + r * DEPTH, DEPTH, j->mixed + c * DEPTH, j->depth,
                            j->out + r * j->stride + c, j->stride);
@@ -94,10 +96,11 @@ tw_status twi_scatter(tw_ctx *ctx, const twi_samples *samples, const double *mea
     job j = {
         .samples = samples, .mean = mean, .loops = twi_doubles_best(), .of_samples = of_samples};
     twi_symmetric s = {.n = of_samples ? samples->n : samples->d};
-    const size_t length = of_samples ? samples->d : samples->n, tiles = (s.n + TILE - 1) / TILE;
+    const size_t length = of_samples ? samples->d : samples->n,
+                 tiles = s.n / TILE + (s.n % TILE > 0);
     size_t cells, panel;
     tw_status st;
-    s.stride = tiles * TILE;
+    s.stride = s.n > SIZE_MAX - UNIT ? SIZE_MAX / UNIT * UNIT : (s.n + UNIT - 1) / UNIT * UNIT;
     if (twi_mul(s.stride, s.stride, &cells) || twi_mul(s.stride, DEPTH, &panel))
         return twi_fail(ctx, TW_ERR_NOMEM, "a covariance of %zu features does not fit in memory",
                         s.n);
