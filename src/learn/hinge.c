@@ -178,7 +178,7 @@ done:
     return st;
 }
 
-/* Twice as many rows as features and more: steps of d are cheaper than those of n. */
+/* More rows than features: steps of d are cheaper than those of n, and need no Gram matrix. */
 static tw_status prepare(tw_ctx *ctx, fitting *f)
 {
     const twi_rows *rows = &f->training->rows;
@@ -190,7 +190,7 @@ static tw_status prepare(tw_ctx *ctx, fitting *f)
     if ((st = twi_alloc(ctx, width, &f->objective)) != TW_OK) return st;
     if ((st = twi_zalloc(ctx, width, &f->rounds)) != TW_OK) return st;
     if ((st = twi_zalloc(ctx, width, &f->met)) != TW_OK) return st;
-    if (n / 2 <= d && !twi_mul(n, n, &cells) && cells <= GRAM_BYTES / sizeof(float)) {
+    if (n <= d && !twi_mul(n, n, &cells) && cells <= GRAM_BYTES / sizeof(float)) {
         if ((st = twi_gram_new(ctx, rows, &f->gram)) != TW_OK) return st;
         twi_gram_add_one(&f->gram);
         for (size_t i = 0; i < n; i++) f->size[i] = (double)f->gram.k[i * f->gram.stride + i];
