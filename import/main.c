@@ -24,12 +24,22 @@
 #define SANITIZED 0
 #endif
 
-enum { OPT_LIST = 256, OPT_NAME, OPT_DTYPE, OPT_RECIPE, OPT_LABELS, OPT_MEMORY, OPT_CPU };
+enum {
+    OPT_LIST = 256,
+    OPT_NAME,
+    OPT_FEATURE,
+    OPT_DTYPE,
+    OPT_RECIPE,
+    OPT_LABELS,
+    OPT_MEMORY,
+    OPT_CPU
+};
 
 static const struct option long_options[] = {
     {"arch", required_argument, NULL, 'a'},
     {"output", required_argument, NULL, 'o'},
     {"name", required_argument, NULL, OPT_NAME},
+    {"feature", required_argument, NULL, OPT_FEATURE},
     {"dtype", required_argument, NULL, OPT_DTYPE},
     {"recipe-json", required_argument, NULL, OPT_RECIPE},
     {"labels", required_argument, NULL, OPT_LABELS},
@@ -41,12 +51,14 @@ static const struct option long_options[] = {
 };
 
 static const char usage[] =
-    "usage: topwork-import FILE --arch NAME -o OUT.tw [options]\n"
+    "usage: topwork-import FILE [--arch NAME] -o OUT.tw [options]\n"
     "\n"
-    "Reads pretrained weights (safetensors with torchvision's names, or Keras HDF5) and\n"
-    "writes a backbone file: graph, weights and preprocessing recipe.\n"
+    "Reads pretrained weights (safetensors with torchvision's names, or Keras HDF5) or an ONNX\n"
+    "model, and writes a backbone file: graph, weights and preprocessing recipe.\n"
     "\n"
-    "  -a, --arch NAME       whose weights they are; --list shows what is known\n"
+    "  -a, --arch NAME       whose weights they are; --list shows what is known; not for ONNX\n"
+    "      --feature NODE    ONNX: the node or value that is the features, instead of the last\n"
+    "                        before the classifier\n"
     "  -o, --output FILE     the backbone file to write, atomically\n"
     "      --name NAME       name of the backbone (default: that of the architecture)\n"
     "      --dtype TYPE      f32: weights as they came; f16: matrices in half precision\n"
@@ -92,6 +104,9 @@ static tw_status take_option(tw_ctx *ctx, int option, const char *value, command
         return TW_OK;
     case OPT_LIST:
         line->list = true;
+        return TW_OK;
+    case OPT_FEATURE:
+        line->opts.feature = value;
         return TW_OK;
     case OPT_NAME:
         line->opts.name = value;

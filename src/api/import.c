@@ -150,7 +150,8 @@ static tw_status add_options(import_run *run, const twi_json *opts)
 {
     static const struct {
         const char *key, *option;
-    } texts[] = {{"name", "--name"}, {"dtype", "--dtype"}, {"labels", "--labels"}};
+    } texts[] = {
+        {"name", "--name"}, {"dtype", "--dtype"}, {"labels", "--labels"}, {"feature", "--feature"}};
     size_t size;
     for (size_t i = 0; twi_json_key(opts, i); i++) {
         const char *key = twi_json_key(opts, i);
@@ -165,7 +166,9 @@ static tw_status add_options(import_run *run, const twi_json *opts)
             if (st == TW_OK) add_arg(run, "--recipe-json", run->recipe);
         } else {
             st = twi_fail(run->ctx, TW_ERR_ARG,
-                          "import option \"%s\" is none of name, dtype, labels, recipe", key);
+                          "import option \"%s\" is none of name, dtype, labels, feature, "
+                          "recipe",
+                          key);
         }
         if (st != TW_OK) return st;
     }

@@ -1,5 +1,6 @@
 /* import.c - the whole line: read, build, check, convert, write. */
 #include "importer/importer.h"
+#include "importer/onnx/onnx.h"
 #include "importer/recipe.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -15,7 +16,9 @@ typedef struct import_job {
     tw_ctx *ctx;
     const char *path;
     const twi_import_opts *opts;
-    const twi_architecture *arch;
+    const twi_architecture *arch; /* NULL: an ONNX model, which holds its graph */
+    twi_map onnx;                 /* its bytes */
+    twi_onnx_import model;
     bool half;
     twi_weights weights;
     twi_network *network;
@@ -63,8 +66,16 @@ static tw_status check_name(tw_ctx *ctx, const char *name)
 static tw_status check_opts(import_job *job)
 {
     const twi_import_opts *opts = job->opts;
+    if (job->onnx.data && opts->arch)
+        return twi_fail(job->ctx, TW_ERR_ARG,
+                        "%s: an ONNX model holds its graph itself; leave the architecture out",
+                        job->path);
+    if (!job->onnx.data && opts->feature)
+        return twi_fail(job->ctx, TW_ERR_ARG,
+                        "%s: a feature node is named for ONNX models; architectures have theirs",
+                        job->path);
     job->arch = opts->arch ? twi_architecture_find(opts->arch) : NULL;
-    if (!job->arch) return fail_arch(job->ctx, opts->arch);
+    if (!job->arch && !job->onnx.data) return fail_arch(job->ctx, opts->arch);
     const char *dtype = opts->dtype ? opts->dtype : "f32";
     job->half = strcmp(dtype, "f16") == 0;
     if (!job->half && strcmp(dtype, "f32") != 0)
@@ -267,7 +278,7 @@ static twi_json *source_json(const import_job *job)
     if (ok && twi_utf8_valid(base, strlen(base)))
         ok = twi_json_set(source, "file", twi_json_text(base));
     ok = ok && twi_json_set(source, "sha256", twi_json_text(job->source_digest)) &&
-         twi_json_set(source, "format", twi_json_text(job->weights.format));
+         twi_json_set(source, "format", twi_json_text(job->arch ? job->weights.format : "onnx"));
     if (ok) return source;
     twi_json_free(source);
     return NULL;
@@ -275,10 +286,11 @@ static twi_json *source_json(const import_job *job)
 
 static tw_status write_bundle(import_job *job, const char *out_path)
 {
-    const char *name = job->opts->name ? job->opts->name : job->arch->name;
+    const char *arch = job->arch ? job->arch->name : "onnx";
+    const char *name = job->opts->name ? job->opts->name : arch;
     twi_json *document = twi_json_object();
     const bool ok = document && twi_json_set(document, "name", twi_json_text(name)) &&
-                    twi_json_set(document, "arch", twi_json_text(job->arch->name)) &&
+                    twi_json_set(document, "arch", twi_json_text(arch)) &&
                     twi_json_set(document, "recipe", twi_json_copy(job->recipe)) &&
                     twi_json_set(document, "graph", twi_network_to_json(job->network)) &&
                     twi_json_set(document, "parameters",
@@ -293,31 +305,72 @@ static tw_status write_bundle(import_job *job, const char *out_path)
 
 /* ---- the line ------------------------------------------------------------------------------ */
 
-static tw_status build_network(import_job *job)
+static tw_status from_architecture(import_job *job)
 {
+    tw_status st = twi_weights_read(job->ctx, job->path, &job->weights);
+    if (st != TW_OK) return st;
     const char *recipe = job->arch->recipes[job->weights.convention];
     if (!recipe)
         return twi_fail(job->ctx, TW_ERR_UNSUPPORTED,
                         "%s is read from torchvision-named weights, not from %s", job->arch->name,
                         job->weights.format);
-    tw_status st = twi_recipe_override(job->ctx, recipe, job->opts->recipe_json, &job->recipe);
+    st = twi_recipe_override(job->ctx, recipe, job->opts->recipe_json, &job->recipe);
     if (st != TW_OK) return st;
     st = job->arch->build(job->ctx, job->arch, &job->weights, &job->network);
-    if (st == TW_OK) st = check_shapes(job);
+    return st == TW_ERR_FORMAT || st == TW_ERR_UNSUPPORTED
+               ? twi_fail_prefix(job->ctx, st, "%s: ", job->path)
+               : st;
+}
+
+/* The graph of an ONNX model is worked out for one size of picture: the recipe's. */
+static tw_status from_onnx(import_job *job)
+{
+    twi_onnx_opts opts = {.feature = job->opts->feature};
+    twi_json *over = NULL;
+    const char *given = job->opts->recipe_json;
+    tw_status st = TW_OK;
+    if (given) st = twi_json_parse(job->ctx, "the recipe given", given, strlen(given), &over);
+    if (st != TW_OK) return twi_fail_prefix(job->ctx, TW_ERR_ARG, "%s", "");
+    const int64_t height = twi_json_as_integer(twi_json_get(over, "height"), 0);
+    const int64_t width = twi_json_as_integer(twi_json_get(over, "width"), 0);
+    twi_json_free(over);
+    opts.height = height > 0 && height <= 16384 ? (size_t)height : 0;
+    opts.width = width > 0 && width <= 16384 ? (size_t)width : 0;
+    st = twi_onnx_read(job->ctx, job->path, job->onnx.data, job->onnx.size, &opts, &job->model);
+    if (st != TW_OK) return st;
+    job->network = job->model.network;
+    job->model.network = NULL; /* handed over */
+    return twi_recipe_override(job->ctx, job->model.recipe, given, &job->recipe);
+}
+
+static tw_status build_network(import_job *job)
+{
+    tw_status st = job->arch ? from_architecture(job) : from_onnx(job);
+    if (st != TW_OK) return st;
+    st = check_shapes(job);
     if (st == TW_OK) st = store_weights(job);
     return st == TW_ERR_FORMAT || st == TW_ERR_UNSUPPORTED
                ? twi_fail_prefix(job->ctx, st, "%s: ", job->path)
                : st;
 }
 
+/* Maps the file where it is an ONNX model; leaves it to the readers of weights otherwise. */
+static tw_status look_for_onnx(import_job *job)
+{
+    const tw_status st = twi_map_open(job->ctx, job->path, &job->onnx);
+    if (st == TW_OK && !twi_onnx_recognises(job->onnx.data, job->onnx.size))
+        twi_map_close(&job->onnx);
+    return st;
+}
+
 tw_status twi_import(tw_ctx *ctx, const char *path, const twi_import_opts *opts,
                      const char *out_path)
 {
     import_job job = {.ctx = ctx, .path = path, .opts = opts};
-    tw_status st = check_opts(&job);
-    if (st != TW_OK) return st;
+    tw_status st = look_for_onnx(&job);
+    if (st == TW_OK) st = check_opts(&job);
+    if (st != TW_OK) goto done;
     if ((st = digest_source(&job)) != TW_OK) goto done;
-    if ((st = twi_weights_read(ctx, path, &job.weights)) != TW_OK) goto done;
     if ((st = build_network(&job)) != TW_OK) goto done;
     if ((st = store_labels(&job)) != TW_OK) goto done;
     st = write_bundle(&job, out_path);
@@ -326,5 +379,7 @@ done:
     twi_json_free(job.recipe);
     twi_network_free(job.network);
     twi_weights_free(&job.weights);
+    twi_onnx_import_free(&job.model);
+    twi_map_close(&job.onnx);
     return st;
 }

@@ -1,4 +1,5 @@
-/* importer.h - foreign weights to a backbone file. Built into the program topwork-import only.
+/* importer.h - foreign weights, or a foreign graph with them, to a backbone file. Built into the
+ * program topwork-import only.
  *
  * A file goes reader -> architecture -> backbone file. Readers hand over every file's weights in
  * one convention, so that an architecture never asks where they came from, except for the names of
@@ -52,8 +53,9 @@ const twi_architecture *twi_architecture_find(const char *name); /* NULL: none *
 const twi_architecture *twi_architecture_at(size_t i);           /* NULL past the end */
 
 typedef struct twi_import_opts {
-    const char *arch; /* required: weight files hold no graph */
-    const char *name; /* of the backbone; NULL: arch */
+    const char *arch;    /* required for weight files, which hold no graph; NULL for ONNX models */
+    const char *feature; /* ONNX: the node or value whose value is the features; NULL: found */
+    const char *name;    /* of the backbone; NULL: arch, or "onnx" */
     const char
         *dtype; /* "f32": as they came (F64 as F32); "f16": matrices in half precision; NULL: f32 */
     const char *recipe_json; /* overrides single keys of the architecture's recipe; NULL: none */

@@ -236,28 +236,32 @@ static tw_status check_size(tw_ctx *ctx, const twi_node *node, const twi_shape *
                     (size_t)UINT32_MAX);
 }
 
+tw_status twi_network_shape(tw_ctx *ctx, const twi_network *network, size_t i, twi_shape *shapes)
+{
+    twi_shape in[TWI_MAX_INPUTS];
+    size_t ranks[TWI_MAX_INPUTS];
+    const twi_node *node = &network->nodes[i];
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        in[k] = shapes[node->inputs[k]];
+        const tw_status st = check_rank(ctx, node, &in[k]);
+        if (st != TW_OK) return st;
+        ranks[k] = in[k].rank;
+    }
+    shapes[i] = (twi_shape){.rank = rank_of(node, ranks)};
+    const tw_status st = twi_operator_at(node->op)->shape(ctx, node, in, &shapes[i]);
+    return st == TW_OK ? check_size(ctx, node, &shapes[i]) : st;
+}
+
 tw_status twi_network_shapes(tw_ctx *ctx, const twi_network *network, size_t height, size_t width,
                              twi_shape *shapes)
 {
-    twi_shape in[TWI_MAX_INPUTS];
     if (height == 0 || width == 0 || height > TWI_MAX_SIDE || width > TWI_MAX_SIDE)
         return twi_fail(ctx, TW_ERR_ARG, "an input of %zu x %zu pixels; need 1 to %d a side",
                         height, width, TWI_MAX_SIDE);
     assert(network->n > 0 && network->nodes[0].op == TWI_OP_INPUT);
     shapes[0] = (twi_shape){3, {network->input_channels, height, width}};
     tw_status st = check_size(ctx, &network->nodes[0], &shapes[0]);
-    for (size_t i = 1; i < network->n && st == TW_OK; i++) {
-        const twi_node *node = &network->nodes[i];
-        const twi_operator *op = twi_operator_at(node->op);
-        size_t ranks[TWI_MAX_INPUTS];
-        for (size_t k = 0; k < node->n_inputs; k++) {
-            in[k] = shapes[node->inputs[k]];
-            if ((st = check_rank(ctx, node, &in[k])) != TW_OK) return st;
-            ranks[k] = in[k].rank;
-        }
-        shapes[i] = (twi_shape){.rank = rank_of(node, ranks)};
-        if ((st = op->shape(ctx, node, in, &shapes[i])) != TW_OK) return st;
-        st = check_size(ctx, node, &shapes[i]);
-    }
+    for (size_t i = 1; i < network->n && st == TW_OK; i++)
+        st = twi_network_shape(ctx, network, i, shapes);
     return st;
 }

@@ -67,6 +67,9 @@ typedef struct twi_operator {
 const twi_operator *twi_operator_at(twi_op op);
 const twi_operator *twi_operator_find(const char *name, twi_op *op); /* NULL: none of that name */
 
+/* The shape of node i > 0, from those of the nodes before it. */
+tw_status twi_network_shape(tw_ctx *ctx, const twi_network *network, size_t i, twi_shape *shapes);
+
 /* Ranks [network->n] of all values, which need no input size. */
 void twi_network_ranks(const twi_network *network, size_t *ranks);
 
