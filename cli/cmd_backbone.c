@@ -183,8 +183,8 @@ static int import_to(session *s, const char *path)
     char why[256];
     int code = output_check(s, path, OUTPUT_TOPWORK);
     if (code) return code;
-    char *const opts =
-        json_import_options(o->name, o->dtype, o->labels, o->recipe_json, why, sizeof why);
+    const import_words words = {o->name, o->dtype, o->labels, o->feature, o->recipe_json};
+    char *const opts = json_import_options(&words, why, sizeof why);
     if (!opts) return *why ? session_fail_usage(s, "%s", why) : session_fail_nomem(s);
     const tw_status status = tw_backbone_import(s->ctx, o->operands[0], o->arch, opts, path);
     free(opts);
@@ -209,8 +209,6 @@ static int check_source(session *s)
 
 static int run_import(session *s)
 {
-    if (!s->opts.arch)
-        return session_fail_usage(s, "backbone import needs --arch: what the weights are of");
     if (!s->opts.output)
         return session_fail_usage(s, "backbone import needs -o FILE: where the backbone goes");
     int code = check_source(s);
@@ -227,8 +225,9 @@ static const option_use import_uses[] = {
                  "found as NAME."},
     {OPT_FORCE, NULL},
     {OPT_ARCH, "The architecture whose weights FILE holds, such as vgg16 or squeezenet1_1. An "
-               "unknown name is answered with "
-               "the list of those known. Required."},
+               "unknown name is answered with the list of those known. Required for weights; an "
+               "ONNX model holds its graph itself."},
+    {OPT_FEATURE, NULL},
     {OPT_NAME, NULL},
     {OPT_DTYPE, NULL},
     {OPT_LABELS,
@@ -242,7 +241,7 @@ static const option_use import_uses[] = {
 
 const command command_backbone_import = {
     .name = "backbone import",
-    .summary = "make a backbone of published weights",
+    .summary = "make a backbone of published weights or of an ONNX model",
     .operands = "FILE",
     .least = 1,
     .most = 1,
@@ -254,6 +253,9 @@ const command command_backbone_import = {
         "them, checks every weight against the architecture, and writes one backbone file with "
         "graph, weights and "
         "preprocessing recipe. A network's own classifier is kept when the weights include it.\n\n"
+        "Or FILE is an ONNX model (opsets 7 to 21) of one picture in and vectors or maps out. What "
+        "comes before its classifier are the features; its recipe is that of its properties "
+        "input.range, input.mean, input.std and input.channels, else torchvision's.\n\n"
         "The reading is done by a separate program, topwork-import, under limits of memory and "
         "time.",
     .output =
@@ -261,6 +263,7 @@ const command command_backbone_import = {
     .examples = "$ topwork backbone import vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 "
                 "--arch vgg16 -o vgg16.tw\n\n"
                 "$ topwork backbone import squeezenet1_1.safetensors --arch squeezenet1_1 \\\n"
-                "      --labels imagenet.txt -o squeezenet1_1.tw\n",
+                "      --labels imagenet.txt -o squeezenet1_1.tw\n\n"
+                "$ topwork backbone import resnet50.onnx -o resnet50.tw\n",
     .run = run_import,
 };

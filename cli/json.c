@@ -308,9 +308,9 @@ static bool set_text(json_t *object, const char *key, const char *text)
     return !text || json_object_set_new(object, key, json_string(text)) == 0;
 }
 
-char *json_import_options(const char *name, const char *dtype, const char *labels,
-                          const char *recipe, char *why, size_t why_size)
+char *json_import_options(const import_words *words, char *why, size_t why_size)
 {
+    const char *const recipe = words->recipe;
     char *text = NULL;
     json_error_t error;
     json_t *parsed = NULL, *const object = json_object();
@@ -322,9 +322,10 @@ char *json_import_options(const char *name, const char *dtype, const char *label
             goto done;
         }
     }
-    if (!set_text(object, "name", name) || !set_text(object, "dtype", dtype) ||
-        !set_text(object, "labels", labels)) {
-        snprintf(why, why_size, "--name and --labels must be UTF-8 text");
+    if (!set_text(object, "name", words->name) || !set_text(object, "dtype", words->dtype) ||
+        !set_text(object, "labels", words->labels) ||
+        !set_text(object, "feature", words->feature)) {
+        snprintf(why, why_size, "--name, --labels and --feature must be UTF-8 text");
         goto done;
     }
     if (parsed && json_object_set(object, "recipe", parsed) != 0) goto done;

@@ -54,10 +54,12 @@ void js_names(js *j, const char *key, js_name_fn at, const void *user);
  * max_depth are given by their size alone. False (nothing written) when json is not an object. */
 bool json_outline(FILE *out, const char *json, unsigned max_depth);
 
-/* The options object of tw_backbone_import() from command-line words, any of which may be NULL;
- * recipe is the text of a JSON object. Fresh memory (free()). NULL: why says what is wrong, or ""
- * for no memory. */
-char *json_import_options(const char *name, const char *dtype, const char *labels,
-                          const char *recipe, char *why, size_t why_size);
+typedef struct import_words { /* any of which may be NULL; recipe is the text of a JSON object */
+    const char *name, *dtype, *labels, *feature, *recipe;
+} import_words;
+
+/* The options object of tw_backbone_import(). Fresh memory (free()). NULL: why says what is wrong,
+ * or "" for no memory. */
+char *json_import_options(const import_words *words, char *why, size_t why_size);
 
 #endif

@@ -258,6 +258,13 @@ static const option table[OPT_COUNT] = {
                   .help = "The architecture whose weights FILE holds, such as vgg16 or "
                           "squeezenet1_1. An unknown "
                           "name is answered with the list of those known."},
+    [OPT_FEATURE] = {.name = "feature",
+                     .kind = OPTION_TEXT,
+                     .value = "NODE",
+                     .field = FIELD(feature),
+                     .help = "Of an ONNX model: the node or value whose value is the features, "
+                             "averaged over its pixels or tokens. Default: what comes before the "
+                             "classifier, or an output called features."},
     [OPT_NAME] = {.name = "name",
                   .kind = OPTION_TEXT,
                   .value = "NAME",

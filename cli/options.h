@@ -78,6 +78,7 @@ typedef enum option_id {
     OPT_JSON,
     OPT_LABELS,
     OPT_ARCH,
+    OPT_FEATURE,
     OPT_NAME,
     OPT_DTYPE,
     OPT_RECIPE_JSON,
@@ -137,7 +138,7 @@ typedef struct options {
     int groups, early_stopping, no_standardise, normalise;
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
-    const char *arch, *name, *dtype, *recipe_json;
+    const char *arch, *feature, *name, *dtype, *recipe_json;
     const char *cache, *budget, *update, *svg;
     size_t cache_bytes;
     int no_cache;

@@ -19,6 +19,7 @@ typedef struct import_job {
     const twi_architecture *arch; /* NULL: an ONNX model, which holds its graph */
     twi_map onnx;                 /* its bytes */
     twi_onnx_import model;
+    char *stem; /* name of its file without .onnx; NULL: weights, or one that names nothing */
     bool half;
     twi_weights weights;
     twi_network *network;
@@ -50,13 +51,18 @@ static tw_status fail_arch(tw_ctx *ctx, const char *arch)
 }
 
 /* A name goes into file names and messages. */
-static tw_status check_name(tw_ctx *ctx, const char *name)
+static bool names_well(const char *name)
 {
     const size_t length = strlen(name);
     bool fine = length > 0 && length <= 64 && name[0] != '.' && twi_utf8_valid(name, length);
     for (const char *at = name; *at; at++)
         fine = fine && *at != '/' && (unsigned char)*at >= 0x20 && *at != 0x7f;
-    if (fine) return TW_OK;
+    return fine;
+}
+
+static tw_status check_name(tw_ctx *ctx, const char *name)
+{
+    if (names_well(name)) return TW_OK;
     return twi_fail(ctx, TW_ERR_ARG,
                     "\"%s\" cannot name a backbone; need 1 to 64 bytes of UTF-8 without '/', "
                     "not starting with '.'",
@@ -287,7 +293,7 @@ static twi_json *source_json(const import_job *job)
 static tw_status write_bundle(import_job *job, const char *out_path)
 {
     const char *arch = job->arch ? job->arch->name : "onnx";
-    const char *name = job->opts->name ? job->opts->name : arch;
+    const char *name = job->opts->name ? job->opts->name : job->stem ? job->stem : arch;
     twi_json *document = twi_json_object();
     const bool ok = document && twi_json_set(document, "name", twi_json_text(name)) &&
                     twi_json_set(document, "arch", twi_json_text(arch)) &&
@@ -354,13 +360,26 @@ static tw_status build_network(import_job *job)
                : st;
 }
 
+static tw_status take_stem(import_job *job)
+{
+    const char *slash = strrchr(job->path, '/'), *base = slash ? slash + 1 : job->path;
+    const size_t length = strlen(base), ending = strlen(".onnx");
+    if (length <= ending || strcmp(base + length - ending, ".onnx") != 0) return TW_OK;
+    const tw_status st = twi_strndup(job->ctx, base, length - ending, &job->stem);
+    if (st != TW_OK || names_well(job->stem)) return st;
+    twi_free(job->stem);
+    job->stem = NULL;
+    return TW_OK;
+}
+
 /* Maps the file where it is an ONNX model; leaves it to the readers of weights otherwise. */
 static tw_status look_for_onnx(import_job *job)
 {
     const tw_status st = twi_map_open(job->ctx, job->path, &job->onnx);
-    if (st == TW_OK && !twi_onnx_recognises(job->onnx.data, job->onnx.size))
-        twi_map_close(&job->onnx);
-    return st;
+    if (st != TW_OK) return st;
+    if (twi_onnx_recognises(job->onnx.data, job->onnx.size)) return take_stem(job);
+    twi_map_close(&job->onnx);
+    return TW_OK;
 }
 
 tw_status twi_import(tw_ctx *ctx, const char *path, const twi_import_opts *opts,
@@ -380,6 +399,7 @@ done:
     twi_network_free(job.network);
     twi_weights_free(&job.weights);
     twi_onnx_import_free(&job.model);
+    twi_free(job.stem);
     twi_map_close(&job.onnx);
     return st;
 }

@@ -55,7 +55,7 @@ const twi_architecture *twi_architecture_at(size_t i);           /* NULL past th
 typedef struct twi_import_opts {
     const char *arch;    /* required for weight files, which hold no graph; NULL for ONNX models */
     const char *feature; /* ONNX: the node or value whose value is the features; NULL: found */
-    const char *name;    /* of the backbone; NULL: arch, or "onnx" */
+    const char *name;    /* of the backbone; NULL: arch, or the ONNX file's */
     const char
         *dtype; /* "f32": as they came (F64 as F32); "f16": matrices in half precision; NULL: f32 */
     const char *recipe_json; /* overrides single keys of the architecture's recipe; NULL: none */
