@@ -165,8 +165,17 @@ static tw_status asked_for(twi_onnx_graph *g, const char *name, uint32_t *featur
     return TW_OK;
 }
 
-tw_status twi_onnx_features(twi_onnx_graph *g, const char *name, uint32_t *feature,
-                            uint32_t *logits)
+/* A value with one axis only, whatever its shape, is a vector. */
+static tw_status as_vector(twi_onnx_graph *g, uint32_t *feature)
+{
+    const twi_shape *s = &g->shapes[*feature];
+    size_t axes = 0;
+    for (size_t d = 0; d < s->rank; d++) axes += s->dims[d] != 1;
+    if (s->rank == 1 || axes > 1) return TW_OK;
+    return twi_onnx_make1(g, (twi_node){.op = TWI_OP_FLATTEN}, *feature, feature);
+}
+
+static tw_status choose(twi_onnx_graph *g, const char *name, uint32_t *feature, uint32_t *logits)
 {
     static const char *const features[] = {"feature", "embed", NULL};
     static const char *const scores[] = {"logit", "prob", "score", "class", "softmax", NULL};
@@ -185,6 +194,13 @@ tw_status twi_onnx_features(twi_onnx_graph *g, const char *name, uint32_t *featu
     *feature = before_pool(g, behind_shapes(g, wanted->node));
     if (first != wanted) find_classifier(g, first->node, &unused, logits);
     return TW_OK;
+}
+
+tw_status twi_onnx_features(twi_onnx_graph *g, const char *name, uint32_t *feature,
+                            uint32_t *logits)
+{
+    const tw_status st = choose(g, name, feature, logits);
+    return st == TW_OK ? as_vector(g, feature) : st;
 }
 
 /* ---- the network -------------------------------------------------------------------------------

@@ -380,6 +380,35 @@ static tw_status fold_slice(folding *f)
     return TW_OK;
 }
 
+/* data with updates written over it at indices [..., k] of its first k axes. */
+static tw_status fold_scatter(folding *f)
+{
+    const twi_onnx_const *c = f->in[0], *index = f->in[1], *updates = f->in[2];
+    size_t width = 1;
+    if (!index->i || index->rank == 0 || !c->f != !updates->f)
+        return twi_onnx_fail(f->g, "indices or updates that do not fit");
+    const size_t k = index->dims[index->rank - 1];
+    if (k == 0 || k > c->rank) return twi_onnx_fail(f->g, "indices of %zu axes", k);
+    for (size_t d = k; d < c->rank; d++) width *= c->dims[d];
+    if (index->count / k * width != updates->count)
+        return twi_onnx_fail(f->g, "indices or updates that do not fit");
+    set_shape(f, c->rank, c->dims);
+    const tw_status st = room(f, c->f != NULL, NULL, NULL);
+    for (size_t at = 0; st == TW_OK && at < c->count; at++) copy_element(f, c, at, at);
+    for (size_t n = 0; st == TW_OK && n < index->count / k; n++) {
+        size_t to = 0;
+        for (size_t d = 0; d < k; d++) {
+            const int64_t one = index->i[n * k + d], size = (int64_t)c->dims[d];
+            if (one < -size || one >= size)
+                return twi_onnx_fail(f->g, "index %lld of %lld", (long long)one, (long long)size);
+            to = to * c->dims[d] + (size_t)(one < 0 ? one + size : one);
+        }
+        for (size_t at = 0; at < width; at++)
+            copy_element(f, updates, n * width + at, to * width + at);
+    }
+    return st;
+}
+
 /* ---- out of nothing
  * ------------------------------------------------------------------------------ */
 
@@ -484,21 +513,14 @@ static const struct {
     size_t inputs; /* at least */
     tw_status (*work)(folding *f);
 } others[] = {
-    {"Cast", 1, fold_cast},
-    {"Reshape", 2, fold_reshape},
-    {"Squeeze", 1, fold_reshape},
-    {"Unsqueeze", 1, fold_reshape},
-    {"Flatten", 1, fold_reshape},
-    {"Transpose", 1, fold_transpose},
-    {"Concat", 1, fold_concat},
-    {"Gather", 2, fold_gather},
-    {"Slice", 1, fold_slice},
-    {"Where", 3, fold_where},
-    {"ConstantOfShape", 1, fold_constant_of_shape},
-    {"Expand", 2, fold_expand},
-    {"Range", 3, fold_range},
-    {"ReduceProd", 1, fold_product},
-    {"DequantizeLinear", 2, fold_dequantize},
+    {"Cast", 1, fold_cast},          {"Reshape", 2, fold_reshape},
+    {"Squeeze", 1, fold_reshape},    {"Unsqueeze", 1, fold_reshape},
+    {"Flatten", 1, fold_reshape},    {"Transpose", 1, fold_transpose},
+    {"Concat", 1, fold_concat},      {"Gather", 2, fold_gather},
+    {"Slice", 1, fold_slice},        {"ScatterND", 3, fold_scatter},
+    {"Where", 3, fold_where},        {"ConstantOfShape", 1, fold_constant_of_shape},
+    {"Expand", 2, fold_expand},      {"Range", 3, fold_range},
+    {"ReduceProd", 1, fold_product}, {"DequantizeLinear", 2, fold_dequantize},
 };
 
 tw_status twi_onnx_fold(twi_onnx_graph *g, bool *done)

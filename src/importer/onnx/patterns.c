@@ -148,6 +148,15 @@ static bool is_affine(const twi_onnx_graph *g, const twi_node *node, int param)
            value->count == s->dims[s->rank - 1];
 }
 
+/* A bias that comes as a sum. */
+static bool is_bias(const twi_onnx_graph *g, const twi_node *node)
+{
+    const twi_node *dense = node_of(g, node->inputs[0]);
+    const twi_tensor *value = node->params[TWI_PARAM_VALUE];
+    return dense->op == TWI_OP_DENSE && !dense->params[TWI_PARAM_BIAS] && value->rank == 1 &&
+           value->count == dense->params[TWI_PARAM_WEIGHT]->dims[0];
+}
+
 tw_status twi_onnx_joined(twi_onnx_graph *g, uint32_t id, uint32_t *out)
 {
     const twi_node *node = node_of(g, id);
@@ -162,6 +171,10 @@ tw_status twi_onnx_joined(twi_onnx_graph *g, uint32_t id, uint32_t *out)
         if (is_affine(g, node, param)) {
             made = *node_of(g, node->inputs[0]);
             made.params[param] = node->params[TWI_PARAM_VALUE];
+            x = made.inputs[0];
+        } else if (!scale && is_bias(g, node)) {
+            made = *node_of(g, node->inputs[0]);
+            made.params[TWI_PARAM_BIAS] = node->params[TWI_PARAM_VALUE];
             x = made.inputs[0];
         } else if (scale) {
             made.op = join_scaled(g, node, &x);

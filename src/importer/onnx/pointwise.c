@@ -184,6 +184,30 @@ static bool list_axes(meeting *m, const twi_onnx_value *a, const twi_onnx_value 
     return true;
 }
 
+/* The axes of a's node, each of which is some of ONNX's, where b lies along all or none of them: a
+ * needs no other shape then. */
+static bool keep_shape(const twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
+                       size_t which, meeting *m)
+{
+    if (a->kind != TWI_ONNX_NODE) return false;
+    const twi_shape *s = &g->shapes[a->node];
+    size_t d = 0;
+    m->shape = m->own[which] = m->own[1 - which] = *s;
+    for (size_t axis = 0; axis < s->rank; axis++) {
+        size_t whole = 1, other = 1;
+        for (; d < m->rank && whole < s->dims[axis]; d++) {
+            if (size_at(a, m->rank, d) != m->dims[d]) return false; /* a is repeated */
+            whole *= m->dims[d];
+            other *= size_at(b, m->rank, d);
+        }
+        if (whole != s->dims[axis] || (other != 1 && other != whole)) return false;
+        m->own[1 - which].dims[axis] = other;
+    }
+    for (; d < m->rank; d++)
+        if (m->dims[d] != 1) return false;
+    return true;
+}
+
 static tw_status meet(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
                       meeting *m)
 {
@@ -194,6 +218,7 @@ static tw_status meet(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx
             return twi_onnx_fail(g, "axes of %zu and %zu elements", one, other);
         m->dims[d] = one > other ? one : other;
     }
+    if (keep_shape(g, a, b, 0, m) || keep_shape(g, b, a, 1, m)) return TW_OK;
     if (!list_axes(m, a, b, false) && !list_axes(m, a, b, true))
         return twi_onnx_fail(g, "more than three axes that differ");
     if (m->shape.rank == 3 && m->shape.dims[1] == 1 && m->shape.dims[2] == 1)
@@ -251,6 +276,7 @@ static tw_status with_const(twi_onnx_graph *g, twi_op op, const twi_onnx_value *
     tw_status st = meet(g, x, c, &m);
     if (st != TW_OK) return st;
     if (!c->data.f) return twi_onnx_fail(g, "whole numbers meet what depends on the picture");
+    if (c->data.count == 1) m.shape = m.own[0] = g->shapes[x->node]; /* of each by itself */
     if (!twi_shape_equal(&m.shape, &m.own[0])) { /* x is the one that is repeated */
         uint32_t both[2];
         if ((st = side(g, x, &m.own[0], &both[0])) != TW_OK) return st;
@@ -265,6 +291,7 @@ static tw_status with_const(twi_onnx_graph *g, twi_op op, const twi_onnx_value *
     twi_shape own = m.own[1];
     if (c->data.count == 1) own = (twi_shape){1, {1}};
     if (own.rank == 3 && own.dims[1] == 1 && own.dims[2] == 1) own.rank = 1; /* a channel each */
+    if (own.rank == 2 && own.dims[0] == 1) own = (twi_shape){1, {own.dims[1]}};
     st = twi_onnx_param(g, own.rank, own.dims, turn ? NULL : c->data.f,
                         &node.params[TWI_PARAM_VALUE], &to);
     for (size_t i = 0; st == TW_OK && turn && i < c->data.count; i++) to[i] = turn(c->data.f[i]);
