@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* Of the smaller side, and of multiply-adds for the matrix. */
-#define SIDE_MOST 2048
-#define WORK_MOST 4e9
+#define SIDE_MOST 4096
+#define WORK_MOST 2e11
 
 bool twi_direct_pays(const twi_training *training)
 {

@@ -63,10 +63,11 @@ typedef struct twi_logreg {
 
 /* Fits on standardised samples: scaler (may be NULL: none) is applied to rows as they are read, x
  * is not changed. Unless max_iter runs out first, the objective is certified to lie within 1e-6 of
- * its minimum (relative). Running out is not an error: where the gradient is then above tol,
- * converged is false and a warning is logged in scikit-learn's words. Memory: less than half of x
- * beside it. Cancels through twi_progress (stage "fit"). Result independent of the thread count.
- * TW_ERR_DATA: no samples, one class, a class without samples, a feature that is not finite. */
+ * its minimum (relative); a squared loss may be solved at once instead. Running out is not an
+ * error: where the gradient is then above tol, converged is false and a warning is logged in
+ * scikit-learn's words. Memory: less than half of x beside it. Cancels through twi_progress (stage
+ * "fit"). Result independent of the thread count. TW_ERR_DATA: no samples, one class, a class
+ * without samples, a feature that is not finite. */
 tw_status twi_logreg_fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *scaler,
                          const twi_logreg_opts *opts, twi_logreg *out);
 /* decision [n, rows]: scaled x times coef plus intercept. */

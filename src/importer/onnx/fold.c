@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MOST ((size_t)1 << 28) /* elements that folding may make */
+#define MOST ((size_t)1 << 24) /* elements that folding may make beyond those it is given */
 
 typedef struct folding {
     twi_onnx_graph *g;
@@ -24,9 +24,14 @@ static tw_status room(folding *f, bool floats, int64_t **i, float **x)
 {
     twi_onnx_value *out = &f->out;
     size_t count = 1;
-    for (size_t d = 0; d < out->rank; d++)
-        if (twi_mul(count, out->dims[d], &count) || count > MOST)
-            return twi_onnx_fail(f->g, "makes more numbers than are read");
+    size_t given = 0;
+    for (size_t k = 0; k < f->n; k++)
+        if (f->in[k]->count > given) given = f->in[k]->count;
+    bool too_many = false;
+    for (size_t d = 0; d < out->rank; d++) too_many |= twi_mul(count, out->dims[d], &count);
+    if (count > given) f->g->invented += count - given;
+    if (too_many || f->g->invented > MOST)
+        return twi_onnx_fail(f->g, "makes more numbers than are read");
     out->kind = TWI_ONNX_CONST;
     out->data = (twi_onnx_const){.rank = out->rank, .count = count};
     memcpy(out->data.dims, out->dims, sizeof out->dims);

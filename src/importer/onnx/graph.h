@@ -36,6 +36,7 @@ typedef struct twi_onnx_graph {
     size_t name_slots;
     const twi_onnx_node *at; /* the node being lowered */
     size_t made;             /* nodes made for it, for their names */
+    size_t invented;         /* numbers that folding made beyond those it was given */
 } twi_onnx_graph;
 
 tw_status twi_onnx_graph_new(tw_ctx *ctx, twi_onnx_model *model, size_t channels, size_t height,
