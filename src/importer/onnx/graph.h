@@ -87,6 +87,10 @@ tw_status twi_onnx_as_rows(twi_onnx_graph *g, const twi_onnx_value *value, uint3
 tw_status twi_onnx_around(twi_onnx_graph *g, const twi_onnx_value *value, size_t axis,
                           uint32_t *out, size_t *our_axis);
 
+/* Whether the node's shape is ONNX's but for axes of 1; then which of its axes that one is. */
+bool twi_onnx_same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, size_t axis,
+                        size_t *our_axis);
+
 /* True where the value is [1, c, 1, 1] (or [1, c]) and its node a vector. */
 bool twi_onnx_is_vector(const twi_onnx_graph *g, const twi_onnx_value *value);
 const twi_node *twi_onnx_node_of(const twi_onnx_graph *g, uint32_t id);

@@ -108,14 +108,19 @@ tw_status twi_onnx_as_rows(twi_onnx_graph *g, const twi_onnx_value *value, uint3
     return twi_onnx_shaped(g, value, rows == 1 ? &vector : &tokens, out);
 }
 
-/* Whether the node's shape is ONNX's but for axes of 1; then which of its axes that one is. */
-static bool same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, size_t axis,
-                      size_t *our_axis)
+bool twi_onnx_same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, size_t axis,
+                        size_t *our_axis)
 {
     if (value->kind != TWI_ONNX_NODE) return false;
     const twi_shape *s = &g->shapes[value->node];
     bool found = false;
-    size_t ours = 0;
+    size_t ours = 0, lead = 0;
+    while (lead < value->rank && value->rank - lead > s->rank && value->dims[lead] == 1) lead++;
+    if (axis >= lead && value->rank - lead == s->rank &&
+        memcmp(value->dims + lead, s->dims, s->rank * sizeof *s->dims) == 0) {
+        *our_axis = axis - lead; /* but for axes in front */
+        return true;
+    }
     for (size_t d = 0; d < value->rank; d++) {
         if (value->dims[d] == 1) continue;
         while (ours < s->rank && s->dims[ours] == 1) ours++;
@@ -129,7 +134,7 @@ static bool same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, size
 tw_status twi_onnx_around(twi_onnx_graph *g, const twi_onnx_value *value, size_t axis,
                           uint32_t *out, size_t *our_axis)
 {
-    if (same_axes(g, value, axis, our_axis)) {
+    if (twi_onnx_same_axes(g, value, axis, our_axis)) {
         *out = value->node;
         return TW_OK;
     }

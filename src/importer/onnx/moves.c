@@ -182,13 +182,12 @@ static tw_status join(twi_onnx_graph *g, const twi_onnx_value *const *parts, siz
     size_t ours = 0, rank = 0, total = 0;
     bool alike = true;
     tw_status st = TW_OK;
-    for (size_t k = 0; k < n && st == TW_OK; k++) {
+    for (size_t k = 0; k < n; k++) {
         size_t own = 0;
         total += parts[k]->dims[axis];
-        alike = alike && parts[k]->kind == TWI_ONNX_NODE && parts[k]->dims[axis] > 1;
+        alike = alike && twi_onnx_same_axes(g, parts[k], axis, &own);
         if (!alike) continue;
-        st = twi_onnx_around(g, parts[k], axis, &in[k], &own);
-        if (st != TW_OK) break;
+        in[k] = parts[k]->node;
         if (k == 0) ours = own, rank = g->shapes[in[k]].rank;
         alike = own == ours && g->shapes[in[k]].rank == rank;
     }
