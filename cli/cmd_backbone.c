@@ -1,4 +1,5 @@
 /* cmd_backbone.c - topwork backbone list | info | import: pretrained networks. */
+#include "graph.h"
 #include "output.h"
 #include "report.h"
 
@@ -109,7 +110,16 @@ static int show_backbone(session *s, const tw_backbone *b)
     else
         info_text(b, document);
     tw_free(document);
-    return EXIT_FINE;
+    if (s->opts.json) return EXIT_FINE;
+    putchar('\n');
+    const tw_status drawn = graph_lines(s->ctx, b);
+    return drawn == TW_OK ? EXIT_FINE : session_fail(s, drawn, PHASE_MODEL);
+}
+
+static int draw_backbone(session *s, const tw_backbone *b)
+{
+    const tw_status status = graph_dot(s->ctx, b);
+    return status == TW_OK ? EXIT_FINE : session_fail(s, status, PHASE_MODEL);
 }
 
 static int run_info(session *s)
@@ -117,12 +127,13 @@ static int run_info(session *s)
     tw_backbone *b = NULL;
     const tw_status status = tw_backbone_open(s->ctx, s->opts.operands[0], &b);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    const int code = show_backbone(s, b);
+    const int code = s->opts.dot ? draw_backbone(s, b) : show_backbone(s, b);
     tw_backbone_free(b);
     return code;
 }
 
-static const option_use info_uses[] = {{OPT_JSON, NULL}, {OPT_QUIET, NULL}, {OPT_HELP, NULL}};
+static const option_use info_uses[] = {
+    {OPT_DOT, NULL}, {OPT_JSON, NULL}, {OPT_QUIET, NULL}, {OPT_HELP, NULL}};
 
 const command command_backbone_info = {
     .name = "backbone info",
@@ -133,15 +144,18 @@ const command command_backbone_info = {
     .uses = info_uses,
     .use_count = LEN(info_uses),
     .description = "Opens a backbone, checking its digest, and shows its size, its preprocessing "
-                   "recipe and where it "
-                   "came from. For a published network that is not installed, the message has its "
+                   "recipe, where it came from, and its graph, a line a node. For a published "
+                   "network that is not installed, the message has its "
                    "address, its hash and "
                    "the commands that install it.",
-    .output = "--json: {\"name\", \"digest\", \"parameters\", \"features\", \"classes\", "
+    .output = "A line a node: number, operator, what it gives (channels x height x width, tokens x "
+              "features, features), how many weights, the nodes it reads, its name. --json: "
+              "{\"name\", \"digest\", \"parameters\", \"features\", \"classes\", "
               "\"input\": [height, width], "
               "\"document\"}; document is the file's own, with the whole graph.",
-    .examples = "$ topwork backbone info sapling\n\n$ topwork backbone info ./vgg16.tw --json | jq "
-                ".document.recipe\n",
+    .examples =
+        "$ topwork backbone info sapling\n\n$ topwork backbone info ./vgg16.tw --json | jq "
+        ".document.recipe\n\n$ topwork backbone info sapling --dot | dot -Tsvg > sapling.svg\n",
     .run = run_info,
 };
 

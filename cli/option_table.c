@@ -246,6 +246,11 @@ static const option table[OPT_COUNT] = {
          .number = 1,
          .help = "Print one JSON document on standard output and nothing else there. A failure is "
                  "{\"error\":{\"code\":...,\"message\":...}}."},
+    [OPT_DOT] = {.name = "dot",
+                 .kind = OPTION_FLAG,
+                 .field = FIELD(dot),
+                 .number = 1,
+                 .help = "Print the graph alone, in the language of Graphviz's dot."},
     [OPT_LABELS] = {.name = "labels",
                     .kind = OPTION_TEXT,
                     .value = "FILE",

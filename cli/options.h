@@ -79,6 +79,7 @@ typedef enum option_id {
     OPT_LABELS,
     OPT_ARCH,
     OPT_FEATURE,
+    OPT_DOT,
     OPT_NAME,
     OPT_DTYPE,
     OPT_RECIPE_JSON,
@@ -134,7 +135,7 @@ typedef struct options {
     bool given[OPT_COUNT]; /* that option stood on the command line */
     int precision, pooling, recipe, class_weight, progress; /* places in the words */
     int stratify;                                           /* a tw_tristate */
-    int strict, fast_decode, refit_all, flat, nul, csv, json, force, quiet, help;
+    int strict, fast_decode, refit_all, flat, nul, csv, json, dot, force, quiet, help;
     int groups, early_stopping, no_standardise, normalise;
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;

@@ -172,6 +172,22 @@ TW_API void tw_backbone_input(const tw_backbone *backbone, size_t *height, size_
  * tw_free(). */
 TW_API tw_status tw_backbone_describe(tw_ctx *ctx, const tw_backbone *backbone, char **json);
 
+/* A node of its graph (docs/graph.md), at the recipe's input size. Borrowed for the call. */
+typedef struct tw_graph_node {
+    size_t index; /* from 0, the input, on */
+    const char *name, *op;
+    const size_t *inputs; /* [n_inputs] earlier nodes */
+    size_t n_inputs;
+    size_t rank, dims[3]; /* 3: [channels, height, width]; 2: [tokens, features]; 1: [features] */
+    size_t parameters;    /* numbers in its weights */
+    int is_feature,
+        is_logits; /* its value is the features before pooling; its own classes' scores */
+} tw_graph_node;
+typedef void (*tw_graph_fn)(void *user, const tw_graph_node *node);
+/* Calls fn for every node, inputs before what uses them. */
+TW_API tw_status tw_backbone_graph(tw_ctx *ctx, const tw_backbone *backbone, tw_graph_fn fn,
+                                   void *user);
+
 /* Calls fn for each backbone file found on the search path, in order of lookup; name and path are
  * borrowed. */
 typedef void (*tw_backbone_fn)(void *user, const char *name, const char *path);

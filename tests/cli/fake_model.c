@@ -99,6 +99,19 @@ tw_status tw_backbone_describe(tw_ctx *ctx, const tw_backbone *b, char **json)
     return TW_OK;
 }
 
+tw_status tw_backbone_graph(tw_ctx *ctx, const tw_backbone *b, tw_graph_fn fn, void *user)
+{
+    static const size_t inputs[] = {0, 1};
+    static const tw_graph_node nodes[] = {
+        {0, "input", "input", NULL, 0, 3, {3, 128, 128}, 0, 0, 0},
+        {1, "c\n\"1\"", "conv", inputs, 1, 3, {8, 128, 128}, 224, 1, 0},
+        {2, "fc", "dense", inputs, 2, 1, {2}, 9, 0, 1}};
+    const tw_status status = planned(ctx, "tw_backbone_graph");
+    (void)b;
+    for (size_t i = 0; i < LEN(nodes) && status == TW_OK; i++) fn(user, &nodes[i]);
+    return status;
+}
+
 tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user)
 {
     const tw_status status = planned(ctx, "tw_backbone_list");
