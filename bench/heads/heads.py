@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Every head beside scikit-learn's estimator of the same meaning: accuracy, decision values, time to fit.
 
-    heads.py BUILD [--runs 3] [--threads 0] [--quick]     (BUILD with -Dtests=true; uses BUILD/tests/learn/head-tool)
+    heads.py BUILD [--runs 3] [--threads 0] [--quick] [--features TEXT] [--head TEXT]     (BUILD with -Dtests=true; uses BUILD/tests/learn/head-tool)
 
 Real features: sapling's and SqueezeNet 1.1's of catsdogs and hymenoptera, and of imagenet_sample in ten groups of classes, all of
 shared photos. Made ones, marked so, are shaped like a network's (bench/head/head.py) for the sizes that the shared photos do not
@@ -114,13 +114,19 @@ def main():
     args.add_argument("--runs", type=int, default=3)
     args.add_argument("--threads", type=int, default=0)
     args.add_argument("--quick", action="store_true")
+    args.add_argument("--features", default="", help="only features whose name has this in it")
+    args.add_argument("--head", default="", help="only heads whose name has this in it")
     args = args.parse_args()
     os.environ.setdefault("XDG_CACHE_HOME", tempfile.mkdtemp())
     print("%-28s %-28s %9s %9s %7s %9s %9s %7s" % ("features", "head", "accuracy", "sklearn", "apart", "fit", "sklearn", "ratio"))
     with tempfile.TemporaryDirectory() as folder:
         for name, x, xt, y, yt in sets(args.build, folder, args.quick):
+            if args.features not in name:
+                continue
             print("%s: %d x %d, %d classes" % (name, len(x), x.shape[1], y.max() + 1))
             for kind, options, estimator in HEADS:
+                if args.head not in kind:
+                    continue
                 a, b, apart, ours, theirs, ratio = measure(args.build, x, xt, y, yt, kind, options, estimator, args.runs,
                                                            args.threads or None)
                 shown = " ".join([kind] + [options[word] for word in ("loss", "penalty") if word in options])
