@@ -46,17 +46,8 @@ static size_t limit_of(const char *data, size_t cap, size_t file_bytes)
 
 static tw_status make_folder(tw_ctx *ctx, const char *path)
 {
-    char *copy = NULL;
-    tw_status st = twi_strdup(ctx, path, &copy);
-    for (char *at = copy; st == TW_OK && at;) {
-        at = strchr(at + 1, '/');
-        if (at) *at = '\0';
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST && !twi_path_is_folder(copy))
-            st = twi_fail_errno(ctx, errno, "cache %s: its folder cannot be made", path);
-        if (at) *at = '/';
-    }
-    twi_free(copy);
-    return st;
+    const tw_status st = twi_folder_make(ctx, path);
+    return st == TW_OK ? TW_OK : twi_fail_prefix(ctx, st, "cache %s: ", path);
 }
 
 /* LMDB loses its locks when one process opens a file twice; who else has it mapped stands in
