@@ -427,7 +427,6 @@ static tw_status install(pull *p)
                             p->out_path);
     if (st != TW_OK) return st;
     remove_download(p);
-    if (p->folder) rmdir(p->folder);
     return warn_shadowed(p);
 }
 
@@ -488,6 +487,7 @@ tw_status tw_backbone_pull(tw_ctx *ctx, const char *name, const tw_pull_opts *op
         return twi_fail(ctx, TW_ERR_ARG, "tw_pull_opts: start with tw_pull_opts_init()");
     if (opts) p.opts = *opts;
     const tw_status st = run_pull(&p, out);
+    if (p.folder) rmdir(p.folder); /* stays while something is in it */
     twi_lock_release(&p.lock);
     twi_free(p.import_json);
     twi_free(p.out_path);

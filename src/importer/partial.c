@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_FROM_BYTES 65536
@@ -82,6 +84,17 @@ done:
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* An importer whose parent was killed ends at its next word; until then the file is its own. */
+static bool lock_file(int fd)
+{
+    for (int i = 0; i < 100; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        if (errno != EWOULDBLOCK && errno != EINTR) return true; /* a file system without locks */
+        nanosleep(&(struct timespec){.tv_nsec = 100 * 1000000L}, NULL);
+    }
+    return false;
+}
+
 /* Only a regular file of ours: a link or a device there is somebody's trick. */
 static tw_status open_file(tw_ctx *ctx, twi_partial *p)
 {
@@ -90,6 +103,9 @@ static tw_status open_file(tw_ctx *ctx, twi_partial *p)
     if (p->fd < 0) return twi_fail_errno(ctx, errno, "%s: cannot be written", p->path);
     if (fstat(p->fd, &info) != 0) return twi_fail_errno(ctx, errno, "%s", p->path);
     if (!S_ISREG(info.st_mode)) return twi_fail(ctx, TW_ERR_IO, "%s: not a regular file", p->path);
+    if (!lock_file(p->fd))
+        return twi_fail(ctx, TW_ERR_IO, "%s: another process is writing it", p->path);
+    if (fstat(p->fd, &info) != 0) return twi_fail_errno(ctx, errno, "%s", p->path);
     p->bytes = (uint64_t)info.st_size;
     return TW_OK;
 }
@@ -117,6 +133,10 @@ done:
 void twi_partial_free(twi_partial *p)
 {
     if (!p) return;
+    if (p->fd >= 0 && p->bytes == 0) { /* nothing to go on from */
+        unlink(p->path);
+        unlink(p->from_path);
+    }
     if (p->fd >= 0) close(p->fd);
     twi_free(p->path);
     twi_free(p->from_path);

@@ -16,9 +16,9 @@ typedef struct twi_validators {
 typedef struct twi_partial twi_partial;
 
 /* Opens path, or makes it empty. What it holds counts only if path.from says that it came from
- * address. */
+ * address. TW_ERR_IO: it cannot be written, or another process has been writing it for 10 s. */
 tw_status twi_partial_open(tw_ctx *ctx, const char *path, const char *address, twi_partial **out);
-void twi_partial_free(twi_partial *partial); /* NULL is fine; bytes stay */
+void twi_partial_free(twi_partial *partial); /* NULL is fine; bytes stay, an empty file does not */
 
 uint64_t twi_partial_bytes(const twi_partial *partial); /* there now */
 uint64_t twi_partial_total(const twi_partial *partial); /* of the whole file; 0: not known */

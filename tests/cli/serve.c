@@ -67,6 +67,7 @@ static bool read_request(int fd, request *r)
         if (got <= 0) return false;
         n += (size_t)got;
         r->text[n] = '\0';
+        if (r->text[0] == 0x16) return true; /* TLS: answered in plain text, it is none */
         if (strstr(r->text, "\r\n\r\n")) break;
     }
     r->range = header(r->text, "Range: bytes=");
