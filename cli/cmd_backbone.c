@@ -79,7 +79,7 @@ const command command_backbone_info = {
                    "recipe and where it "
                    "came from. For a published network that is not installed, the message has its "
                    "address, its hash and "
-                   "the commands that install it.",
+                   "the command that installs it.",
     .output = "--json: {\"name\", \"digest\", \"parameters\", \"features\", \"classes\", "
               "\"input\": [height, width], "
               "\"document\"}; document is the file's own, with the whole graph.",

@@ -130,7 +130,8 @@ const command command_backbone_pull = {
         "when NAME is installed.\n\n"
         "What was cut off or interrupted is kept, and the same command goes on from there. A file "
         "with the wrong hash is removed and never installed. Certificates are verified "
-        "(SSL_CERT_FILE may name further ones); https_proxy, http_proxy, all_proxy and no_proxy "
+        "(SSL_CERT_FILE may name others than the system's); https_proxy, http_proxy, all_proxy and "
+        "no_proxy "
         "are honoured.\n\n"
         "With --from, --arch and --sha256 NAME may be any: weights of your own on a server of "
         "your own. Fetching and reading are done by a separate program, topwork-import.",

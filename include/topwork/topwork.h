@@ -226,7 +226,7 @@ TW_API void tw_pulled_free(tw_pulled *pulled);
  * that tw_backbone_import() reads, called name. What was cut off, cancelled or killed is gone on
  * from by the next call; two calls at once, in any processes, wait for each other. Certificates are
  * verified; proxies come from the environment (https_proxy, http_proxy, all_proxy, no_proxy),
- * further certificates from SSL_CERT_FILE. opts NULL means the defaults.
+ * certificates other than the system's from SSL_CERT_FILE. opts NULL means the defaults.
  *
  * TW_ERR_NOT_FOUND: name is not published, and arch or from was not given. TW_ERR_ARG: a name that
  * cannot be a file's, no hash to check with, an unknown option. TW_ERR_UNSUPPORTED: the importer

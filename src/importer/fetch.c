@@ -231,7 +231,7 @@ static tw_status explain_tls(transfer *t)
     address_part(t, CURLUPART_HOST, host, sizeof host);
     return twi_fail(t->ctx, TW_ERR_IO,
                     "%s cannot be trusted: no verified TLS connection came about (%s); "
-                    "SSL_CERT_FILE may name further certificates",
+                    "SSL_CERT_FILE may name other certificates",
                     host, t->detail[0] ? t->detail : "no reason given");
 }
 
