@@ -1,4 +1,4 @@
-/* cmd_backbone.c - topwork backbone list | info | import: pretrained networks. */
+/* cmd_backbone.c - topwork backbone info | import: pretrained networks. */
 #include "graph.h"
 #include "output.h"
 #include "report.h"
@@ -7,63 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* ---- list ---------------------------------------------------------------------------------- */
-
-typedef struct listing {
-    session *s;
-    size_t count;
-} listing;
-
-static void list_one(void *user, const char *name, const char *path)
-{
-    listing *const l = user;
-    js *const j = &l->s->json;
-    l->count++;
-    if (l->s->opts.json) {
-        js_element_line(j);
-        js_object(j, NULL);
-        js_name(j, "name", name);
-        js_name(j, "path", path);
-        js_object_end(j);
-        return;
-    }
-    text_escaped(stdout, name);
-    putchar('\t');
-    text_escaped(stdout, path);
-    putchar('\n');
-}
-
-static int run_list(session *s)
-{
-    listing l = {s, 0};
-    if (s->opts.json) js_array(&s->json, NULL);
-    const tw_status status = tw_backbone_list(s->ctx, list_one, &l);
-    if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    if (s->opts.json) js_array_end(&s->json);
-    if (l.count == 0) session_note(s, "no backbone is installed");
-    return EXIT_FINE;
-}
-
-static const option_use list_uses[] = {{OPT_JSON, NULL}, {OPT_QUIET, NULL}, {OPT_HELP, NULL}};
-
-const command command_backbone_list = {
-    .name = "backbone list",
-    .summary = "list the pretrained networks that are installed",
-    .operands = "",
-    .uses = list_uses,
-    .use_count = LEN(list_uses),
-    .description =
-        "Looks for backbone files (NAME.tw) where a name is looked up, in that order: the folders "
-        "in "
-        "TOPWORK_BACKBONES (separated by colons), XDG_DATA_HOME/topwork/backbones (without it: "
-        "~/.local/share/topwork/backbones), beside the program, and the installation's data "
-        "folder. Of two with one name the "
-        "first counts.",
-    .output = "One line each: NAME<TAB>PATH. --json: an array of {\"name\", \"path\"}.",
-    .examples = "$ topwork backbone list\nsapling\t/usr/share/topwork/backbones/sapling.tw\n",
-    .run = run_list,
-};
 
 /* ---- info ---------------------------------------------------------------------------------- */
 
@@ -147,7 +90,7 @@ const command command_backbone_info = {
                    "recipe, where it came from, and its graph, a line a node. For a published "
                    "network that is not installed, the message has its "
                    "address, its hash and "
-                   "the commands that install it.",
+                   "the command that installs it.",
     .output = "A line a node: number, operator, what it gives (channels x height x width, tokens x "
               "features, features), how many weights, the nodes it reads, its name. --json: "
               "{\"name\", \"digest\", \"parameters\", \"features\", \"classes\", "

@@ -52,7 +52,7 @@ static void put_exit_status(void)
         {EXIT_USAGE, "the command line is wrong"},
         {EXIT_DATA, "the photos or labels cannot do this job, or none could be read"},
         {EXIT_MODEL, "a model or backbone is missing, damaged or not for this machine"},
-        {EXIT_RESOURCE, "memory ran out, or an output could not be written"},
+        {EXIT_RESOURCE, "memory ran out, an output could not be written, or the network failed"},
         {EXIT_INTERRUPTED, "interrupted (143: terminated); nothing half-written is left"},
     };
     puts("\nEXIT STATUS");

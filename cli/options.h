@@ -83,6 +83,10 @@ typedef enum option_id {
     OPT_NAME,
     OPT_DTYPE,
     OPT_RECIPE_JSON,
+    OPT_FROM,
+    OPT_SHA256,
+    OPT_TIMEOUT,
+    OPT_TRIES,
     OPT_OUTPUT,
     OPT_FORCE,
     OPT_THREADS,
@@ -140,6 +144,8 @@ typedef struct options {
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
     const char *arch, *feature, *name, *dtype, *recipe_json;
+    const char *from, *sha256;
+    size_t timeout, tries;
     const char *cache, *budget, *update, *svg;
     size_t cache_bytes;
     int no_cache;

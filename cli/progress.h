@@ -14,6 +14,8 @@ typedef struct progress_line {
     const char *stage;  /* of the last call; static, the library's */
     double stage_start; /* seconds */
     double last_drawn;
+    size_t first; /* done when counting began: bytes of an earlier run have no rate */
+    bool counting;
 } progress_line;
 
 /* mode: PROGRESS_AUTO, _ALWAYS or _NEVER. */

@@ -1,8 +1,9 @@
-/* main.c - topwork-import: a foreign weight file in, a backbone file out.
+/* main.c - topwork-import: a foreign weight file in, a backbone file out; or one fetched.
  *
  * `topwork backbone import` starts it in a process of its own, because the library that reads HDF5
  * is not safe on hostile files. What it says goes to standard error as "topwork-import: WORD:
  * sentence", WORD being tw_status_name(), and the parent reads that line (src/api/import.c). */
+#include "importer/fetch.h"
 #include "importer/importer.h"
 
 #include <errno.h>
@@ -32,7 +33,11 @@ enum {
     OPT_RECIPE,
     OPT_LABELS,
     OPT_MEMORY,
-    OPT_CPU
+    OPT_CPU,
+    OPT_FETCH,
+    OPT_MAX_BYTES,
+    OPT_STALL,
+    OPT_ATTEMPTS
 };
 
 static const struct option long_options[] = {
@@ -43,18 +48,24 @@ static const struct option long_options[] = {
     {"dtype", required_argument, NULL, OPT_DTYPE},
     {"recipe-json", required_argument, NULL, OPT_RECIPE},
     {"labels", required_argument, NULL, OPT_LABELS},
-    {"list", no_argument, NULL, OPT_LIST},
+    {"list", optional_argument, NULL, OPT_LIST},
     {"memory-limit", required_argument, NULL, OPT_MEMORY},
     {"cpu-limit", required_argument, NULL, OPT_CPU},
+    {"fetch", required_argument, NULL, OPT_FETCH},
+    {"max-bytes", required_argument, NULL, OPT_MAX_BYTES},
+    {"stall", required_argument, NULL, OPT_STALL},
+    {"attempts", required_argument, NULL, OPT_ATTEMPTS},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
     "usage: topwork-import FILE [--arch NAME] -o OUT.tw [options]\n"
+    "       topwork-import --fetch ADDRESS -o FILE [options]\n"
     "\n"
     "Reads pretrained weights (safetensors with torchvision's names, or Keras HDF5) or an ONNX\n"
-    "model, and writes a backbone file: graph, weights and preprocessing recipe.\n"
+    "model, and writes a backbone file: graph, weights and preprocessing recipe. With --fetch:\n"
+    "fetches a file over https or http, going on where an earlier call was cut off.\n"
     "\n"
     "  -a, --arch NAME       whose weights they are; --list shows what is known; not for ONNX\n"
     "      --feature NODE    ONNX: the node or value that is the features, instead of the last\n"
@@ -64,17 +75,23 @@ static const char usage[] =
     "      --dtype TYPE      f32: weights as they came; f16: matrices in half precision\n"
     "      --recipe-json J   JSON object whose keys replace those of the recipe\n"
     "      --labels FILE     names of the classifier's classes, one a line\n"
-    "      --list            list the architectures and end\n"
+    "      --list[=keras]    list the architectures (names of those with Keras weights) and end\n"
     "      --memory-limit N  stop above N MiB of address space\n"
     "      --cpu-limit N     stop after N seconds of processor time\n"
+    "      --max-bytes N     refuse to fetch a larger file (default: 4294967296)\n"
+    "      --stall N         give up a connection that brings nothing for N seconds (default: 30)\n"
+    "      --attempts N      how often to try when trouble may pass (default: 5)\n"
     "  -h, --help            this text\n"
     "\n"
     "Exit code: 0 done, 2 usage, 3 data, 4 format, 5 resources.\n";
 
 typedef struct command_line {
     twi_import_opts opts;
+    twi_fetch_opts fetch; /* address NULL: import */
     const char *in, *out;
     rlim_t memory_mib, cpu_seconds; /* 0: no limit */
+    rlim_t max_bytes, stall, attempts;
+    const char *listed; /* "" or the argument of --list */
     bool help, list;
 } command_line;
 
@@ -84,7 +101,7 @@ static tw_status take_number(tw_ctx *ctx, const char *option, const char *text, 
     errno = 0;
     const unsigned long long value = strtoull(text, &end, 10);
     if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value == 0 ||
-        value > UINT32_MAX)
+        value > (uint64_t)1 << 40)
         return twi_fail(ctx, TW_ERR_ARG, "--%s %s: need a whole number above 0", option, text);
     *out = (rlim_t)value;
     return TW_OK;
@@ -104,10 +121,20 @@ static tw_status take_option(tw_ctx *ctx, int option, const char *value, command
         return TW_OK;
     case OPT_LIST:
         line->list = true;
+        line->listed = value ? value : "";
         return TW_OK;
     case OPT_FEATURE:
         line->opts.feature = value;
         return TW_OK;
+    case OPT_FETCH:
+        line->fetch.address = value;
+        return TW_OK;
+    case OPT_MAX_BYTES:
+        return take_number(ctx, "max-bytes", value, &line->max_bytes);
+    case OPT_STALL:
+        return take_number(ctx, "stall", value, &line->stall);
+    case OPT_ATTEMPTS:
+        return take_number(ctx, "attempts", value, &line->attempts);
     case OPT_NAME:
         line->opts.name = value;
         return TW_OK;
@@ -138,10 +165,12 @@ static tw_status read_command_line(tw_ctx *ctx, int argc, char **argv, command_l
         if (st != TW_OK) return st;
     }
     if (line->help || line->list) return TW_OK;
-    if (argc - optind != 1)
+    if (line->fetch.address && argc - optind != 0)
+        return twi_fail(ctx, TW_ERR_ARG, "--fetch takes no weight file; see --help");
+    if (!line->fetch.address && argc - optind != 1)
         return twi_fail(ctx, TW_ERR_ARG, "need one weight file, got %d; see --help", argc - optind);
-    line->in = argv[optind];
-    return line->out ? TW_OK : twi_fail(ctx, TW_ERR_ARG, "where to write is missing: -o OUT.tw");
+    if (!line->fetch.address) line->in = argv[optind];
+    return line->out ? TW_OK : twi_fail(ctx, TW_ERR_ARG, "where to write is missing: -o FILE");
 }
 
 /* Never above what the caller's own limits allow. The soft limit is what ends us in a way that says
@@ -169,11 +198,46 @@ static tw_status set_limits(tw_ctx *ctx, const command_line *line)
     return st;
 }
 
-static void print_architectures(void)
+static tw_status print_architectures(tw_ctx *ctx, const char *which)
 {
+    const bool keras = strcmp(which, "keras") == 0;
     const twi_architecture *arch;
-    for (size_t i = 0; (arch = twi_architecture_at(i)); i++)
-        printf("%-14s %s\n", arch->name, arch->description);
+    if (!keras && *which)
+        return twi_fail(ctx, TW_ERR_ARG, "--list=%s: need keras, or nothing", which);
+    for (size_t i = 0; (arch = twi_architecture_at(i)); i++) {
+        if (!keras)
+            printf("%-14s %s\n", arch->name, arch->description);
+        else if (arch->recipes[TWI_KERAS])
+            puts(arch->name);
+    }
+    return TW_OK;
+}
+
+/* The parent reads these lines too; one that has gone ends us with SIGPIPE. */
+static int print_progress(void *user, const tw_progress *progress)
+{
+    (void)user;
+    fprintf(stderr, "topwork-import: progress %zu %zu\n", progress->done, progress->total);
+    return 0;
+}
+
+static tw_status fetch(tw_ctx *ctx, command_line *line)
+{
+    twi_fetched fetched;
+    twi_fetch_opts *opts = &line->fetch;
+    const char *certificates = getenv("SSL_CERT_FILE");
+    opts->path = line->out;
+    opts->max_bytes = line->max_bytes > 0 ? line->max_bytes : (uint64_t)4 << 30;
+    opts->stall_seconds = line->stall > 0 && line->stall < 86400 ? (unsigned)line->stall : 30;
+    opts->attempts = line->attempts > 0 && line->attempts < 1000 ? (unsigned)line->attempts : 5;
+    opts->ca_file = certificates && *certificates ? certificates : NULL;
+    tw_ctx_set_progress(ctx, print_progress, NULL);
+    const tw_status st = twi_fetch(ctx, opts, &fetched);
+    if (st == TW_OK)
+        fprintf(stderr, "topwork-import: fetched %llu %llu %llu\n",
+                (unsigned long long)fetched.bytes, (unsigned long long)fetched.received,
+                (unsigned long long)fetched.kept);
+    return st;
 }
 
 /* One line whatever a file name holds: the parent reads lines. */
@@ -219,9 +283,10 @@ int main(int argc, char **argv)
     if (st == TW_OK && line.help)
         fputs(usage, stdout);
     else if (st == TW_OK && line.list)
-        print_architectures();
+        st = print_architectures(ctx, line.listed);
     else if (st == TW_OK && (st = set_limits(ctx, &line)) == TW_OK)
-        st = twi_import(ctx, line.in, &line.opts, line.out);
+        st =
+            line.fetch.address ? fetch(ctx, &line) : twi_import(ctx, line.in, &line.opts, line.out);
     if (st == TW_OK && fflush(stdout) != 0)
         st = twi_fail_errno(ctx, errno, "standard output cannot be written");
     if (st != TW_OK) print_error(st, tw_last_error(ctx));

@@ -16,7 +16,8 @@
  *              threads, each with its own tw_ctx. The engine uses OpenMP: do not fork() after the
  *              first feature has been computed and go on using topwork in the child.
  *   process    No mutable globals; never prints, exits, touches the locale or installs a signal
- *              handler. Importing starts a child process and waits for it.
+ *              handler. Importing and pulling start child processes and wait for them; nothing else
+ *              touches the network.
  *   text       Paths are bytes as the file system has them. In messages and log lines control
  *              characters are escaped as C does it ("\n", "\033"); backslashes stay as they are.
  */
@@ -49,7 +50,7 @@ typedef enum tw_status {
     TW_ERR_UNSUPPORTED, /* sound, but not something this build or machine can do */
     TW_ERR_DIVERGED,    /* training met a number that is not finite */
     TW_ERR_CANCELLED,   /* the progress callback asked to stop */
-    TW_ERR_NOT_FOUND    /* no backbone of that name is installed */
+    TW_ERR_NOT_FOUND    /* no backbone of that name is installed, or can be pulled */
 } tw_status;
 
 typedef struct tw_ctx tw_ctx; /* one thread's memory, callbacks and last message */
@@ -61,7 +62,8 @@ typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
     const char *stage; /* "list", "scan", "features", "look", "near", "choose C", "compare",
-                          "curve", "covariance", "components", "fit" or "import"; static */
+                          "curve", "covariance", "components", "fit", "import", or, in bytes,
+                          "fetch" and "check", or "wait" (for another process); static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
     size_t failed;     /* how many of done were skipped */
@@ -154,7 +156,7 @@ typedef struct tw_backbone tw_backbone; /* a frozen network, its weights and its
 /* name_or_path: a path when it has a '/' or ends in ".tw"; else a name looked up in
  * $TOPWORK_BACKBONES, the user's data folder, beside the executable and in the build tree.
  * TW_ERR_NOT_FOUND: the message lists what is installed and, for a published network, its address,
- * hash and the commands that install it, in several lines. TW_ERR_IO: the file cannot be read.
+ * hash and the command that installs it, in several lines. TW_ERR_IO: the file cannot be read.
  * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. */
 TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **out);
 TW_API void tw_backbone_free(tw_backbone *backbone);
@@ -207,6 +209,66 @@ TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
  */
 TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch,
                                     const char *opts_json, const char *out_path);
+
+typedef struct tw_pull_opts {
+    size_t size_bytes;
+    const char *from;   /* an http: or https: address, or the path of a file; NULL: where name is
+                           published */
+    const char *sha256; /* 64 hexadecimal digits; NULL: the hash that name is published with */
+    const char *arch;   /* as in tw_backbone_import(); NULL: that of the published network */
+    const char *import_json; /* as opts_json of tw_backbone_import(), without "name"; NULL: none */
+    const char *folder;      /* where NAME.tw goes; NULL: the user's data folder, where names are
+                                looked up */
+    const char *cache;       /* whose folder "downloads" holds what is on its way; NULL: the user's
+                                cache folder */
+    int force;               /* also when a backbone of that name is installed */
+    size_t max_bytes;        /* refuse a larger file; 0: 4 GiB */
+    size_t stall_seconds;    /* a connection that brings under 1,000 bytes/s for so long has failed;
+                                0: 30 */
+    size_t attempts;         /* how often to try when the trouble may pass; 0: 5 */
+} tw_pull_opts;
+TW_API void tw_pull_opts_init(tw_pull_opts *opts);
+
+typedef struct tw_pulled { /* what became of it */
+    char *path;            /* of the backbone file */
+    char *source;          /* where it came from, without a password; NULL: it was installed */
+    char sha256[65];       /* of the file as it came, 64 hexadecimal digits; "": it was installed */
+    int was_installed;     /* a backbone of that name was there: nothing was done */
+    size_t file_bytes;     /* of the file as it came */
+    size_t received_bytes; /* of these, over the network and now */
+    size_t kept_bytes;     /* of these, left there by an earlier call that was cut off */
+} tw_pulled;
+TW_API void tw_pulled_free(tw_pulled *pulled);
+
+/* Fetches the weights published under name ("vgg16"; "vgg16+top" has its classifier), checks their
+ * hash, imports them and installs NAME.tw atomically. Or, with from, arch and sha256: any weights
+ * that tw_backbone_import() reads, called name. What was cut off, cancelled or killed is gone on
+ * from by the next call; two calls at once, in any processes, wait for each other. Certificates are
+ * verified; proxies come from the environment (https_proxy, http_proxy, all_proxy, no_proxy),
+ * certificates other than the system's from SSL_CERT_FILE. opts NULL means the defaults.
+ *
+ * TW_ERR_NOT_FOUND: name is not published, and arch or from was not given. TW_ERR_ARG: a name that
+ * cannot be a file's, no hash to check with, an unknown option. TW_ERR_UNSUPPORTED: the importer
+ * does not know the architecture. TW_ERR_IO: the network or the disk, in words; what came is kept.
+ * TW_ERR_FORMAT: the wrong hash (what was fetched is removed), a larger file than max_bytes, or
+ * weights that cannot be imported. */
+TW_API tw_status tw_backbone_pull(tw_ctx *ctx, const char *name, const tw_pull_opts *opts,
+                                  tw_pulled **out);
+
+typedef struct tw_published {
+    const char *name, *arch;
+    const char *address;
+    const char *hash;      /* "md5:..." or "sha256:..."; NULL: its publisher states none */
+    size_t input;          /* side of the square picture it was trained on */
+    size_t features;       /* d with average pooling */
+    size_t download_bytes; /* 0: not known before it is asked for */
+} tw_published;
+
+/* Calls fn for each network that tw_backbone_pull() takes by its name alone: those whose
+ * architecture the importer at hand knows. All is borrowed. Nothing is fetched.
+ * TW_ERR_UNSUPPORTED: the importer is not there. */
+typedef void (*tw_published_fn)(void *user, const tw_published *published);
+TW_API tw_status tw_backbone_published(tw_ctx *ctx, tw_published_fn fn, void *user);
 
 /* ---- cache of features --------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "api/backbone.h"
 #include "api/published.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -147,17 +148,28 @@ static bool try_beside_program(twi_text *scratch, folder_fn fn, void *user)
     return false;
 }
 
+tw_status twi_backbone_user_folder(tw_ctx *ctx, char **out)
+{
+    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (data && *data) return twi_asprintf(ctx, out, "%s/topwork/backbones", data);
+    if (home && *home) return twi_asprintf(ctx, out, "%s/.local/share/topwork/backbones", home);
+    return twi_fail(ctx, TW_ERR_ARG,
+                    "no folder for backbones: neither XDG_DATA_HOME nor HOME is set");
+}
+
+static bool try_user_folder(folder_fn fn, void *user)
+{
+    char *folder = NULL;
+    const bool stop = twi_backbone_user_folder(NULL, &folder) == TW_OK && fn(user, folder);
+    twi_free(folder);
+    return stop;
+}
+
 tw_status twi_backbone_folders(tw_ctx *ctx, folder_fn fn, void *user)
 {
     twi_text scratch = {0};
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     if (try_list(&scratch, getenv("TOPWORK_BACKBONES"), fn, user)) goto done;
-    if (data && *data) {
-        if (try_folder(&scratch, data, strlen(data), "/topwork/backbones", fn, user)) goto done;
-    } else if (home && *home) {
-        if (try_folder(&scratch, home, strlen(home), "/.local/share/topwork/backbones", fn, user))
-            goto done;
-    }
+    if (try_user_folder(fn, user)) goto done;
     if (try_beside_program(&scratch, fn, user)) goto done;
     try_folder(&scratch, TWI_DATADIR, strlen(TWI_DATADIR), "/topwork/backbones", fn, user);
 done:;
@@ -180,6 +192,16 @@ static bool lookup_in(void *user, const char *folder)
     twi_text_format(&l->path, "/%s.tw", l->name);
     l->found = !l->path.failed && access(l->path.text, F_OK) == 0;
     return l->found;
+}
+
+tw_status twi_backbone_find(tw_ctx *ctx, const char *name, char **path)
+{
+    lookup l = {.name = name};
+    *path = NULL;
+    tw_status st = twi_backbone_folders(ctx, lookup_in, &l);
+    if (st == TW_OK && l.found) st = twi_strdup(ctx, l.path.text, path);
+    twi_text_free(&l.path);
+    return st;
 }
 
 typedef struct listing {
@@ -267,7 +289,7 @@ static tw_status not_found(tw_ctx *ctx, const char *name)
     twi_text_escape(&text, name);
     twi_text_add(&text, " is not installed; installed: ");
     twi_text_add(&text, names.length > 0 ? names.text : "none");
-    twi_published_explain(name, &text);
+    twi_published_explain(ctx, name, &text);
     st = names.failed || text.failed ? twi_fail(ctx, TW_ERR_NOMEM, "no memory for a message")
                                      : twi_fail_lines(ctx, TW_ERR_NOT_FOUND, text.text);
 done:
@@ -282,10 +304,10 @@ tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **
     const bool ends_tw = length > 3 && strcmp(name_or_path + length - 3, ".tw") == 0;
     if (strchr(name_or_path, '/') || ends_tw) return open_path(ctx, name_or_path, out);
     if (length == 0) return twi_fail(ctx, TW_ERR_ARG, "the backbone's name is empty");
-    lookup l = {.name = name_or_path};
-    tw_status st = twi_backbone_folders(ctx, lookup_in, &l);
-    if (st == TW_OK) st = l.found ? open_path(ctx, l.path.text, out) : not_found(ctx, name_or_path);
-    twi_text_free(&l.path);
+    char *path;
+    tw_status st = twi_backbone_find(ctx, name_or_path, &path);
+    if (st == TW_OK) st = path ? open_path(ctx, path, out) : not_found(ctx, name_or_path);
+    twi_free(path);
     return st;
 }
 

@@ -28,4 +28,10 @@ tw_status twi_backbone_read(tw_ctx *ctx, const char *name, const twi_bundle *bun
 /* Where backbones are looked for, in order: calls fn with each folder until it returns true. */
 tw_status twi_backbone_folders(tw_ctx *ctx, bool (*fn)(void *user, const char *folder), void *user);
 
+/* The file that name is looked up as, fresh memory; NULL: it is not installed. */
+tw_status twi_backbone_find(tw_ctx *ctx, const char *name, char **path);
+
+/* The folder of the user's own backbones, whether it is there or not. Fresh memory. */
+tw_status twi_backbone_user_folder(tw_ctx *ctx, char **out);
+
 #endif

@@ -261,3 +261,19 @@ bool twi_path_is_folder(const char *path)
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
+
+tw_status twi_folder_make(tw_ctx *ctx, const char *path)
+{
+    char *copy = NULL;
+    tw_status st = twi_strdup(ctx, path, &copy);
+    for (char *at = copy; st == TW_OK && at && *at;) {
+        at = strchr(at + 1, '/');
+        if (at) *at = '\0';
+        const int why = mkdir(copy, 0700) == 0 ? 0 : errno;
+        if (why != 0 && !twi_path_is_folder(copy))
+            st = twi_fail_errno(ctx, why == EEXIST ? ENOTDIR : why, "its folder cannot be made");
+        if (at) *at = '/';
+    }
+    twi_free(copy);
+    return st;
+}

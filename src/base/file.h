@@ -43,4 +43,8 @@ void twi_outfile_free(
 bool twi_path_exists(const char *path);
 bool twi_path_is_folder(const char *path);
 
+/* Makes the folder path and those above it that are missing, for its owner alone (mode 0700). A
+ * failure's sentence is errno's text: the caller says which folder it is with twi_fail_prefix(). */
+tw_status twi_folder_make(tw_ctx *ctx, const char *path);
+
 #endif

@@ -11,6 +11,10 @@
 
 #include <sys/stat.h>
 
+/* given, or the folder topwork in the user's cache folder; fresh memory. Features are not all that
+ * is kept there. TW_ERR_ARG: the environment names none. */
+tw_status twi_cache_folder(tw_ctx *ctx, const char *given, char **out);
+
 typedef struct twi_key {
     unsigned char bytes[TWI_DIGEST_BYTES];
 } twi_key;

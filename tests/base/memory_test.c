@@ -175,11 +175,34 @@ static void digest(void **state)
     }
 }
 
+/* RFC 1321, appendix A.5. */
+static void md5(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *hex;
+    } vectors[] = {{"", "d41d8cd98f00b204e9800998ecf8427e"},
+                   {"message digest", "f96b697d7cb7938d525a2f31aaf161d0"},
+                   {"1234567890123456789012345678901234567890123456789012345678901234567890"
+                    "1234567890",
+                    "57edf4a22be3c955ac49da2e2107b67a"}};
+    for (size_t i = 0; i < TWI_LEN(vectors); i++) {
+        char hex[TWI_MD5_HEX + 1];
+        twi_md5 m;
+        twi_md5_start(&m);
+        twi_md5_add(&m, vectors[i].text, strlen(vectors[i].text) / 2);
+        twi_md5_add(&m, vectors[i].text + strlen(vectors[i].text) / 2,
+                    strlen(vectors[i].text) - strlen(vectors[i].text) / 2);
+        twi_md5_finish(&m, hex);
+        assert_string_equal(hex, vectors[i].hex);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checked_sizes), cmocka_unit_test(allocation), cmocka_unit_test(growing),
         cmocka_unit_test(texts),         cmocka_unit_test(arena),      cmocka_unit_test(cursor),
-        cmocka_unit_test(digest)};
+        cmocka_unit_test(digest), cmocka_unit_test(md5)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

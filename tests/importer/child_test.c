@@ -227,21 +227,49 @@ static void hostile_files_end_in_a_sentence(void **state)
 static void published_weights_come_with_commands(void **state)
 {
     (void)state;
-    twi_text text = {0};
-    twi_published_explain("sapling", &text);
+    twi_text text = {0}, readable = {0};
+    char arch[64];
+    twi_published_explain(ctx, "sapling", &text);
     assert_int_equal(text.length, 0);
     assert_null(twi_published_find("vgg"));
-    assert_string_equal(twi_published_find("vgg16")->trunk.md5, "6d6bbae143d832006294945121d1f1fc");
-    twi_published_explain("vgg16", &text);
-    assert_non_null(
-        strstr(text.text, "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 --arch vgg16 -o "));
-    assert_non_null(strstr(text.text, "6d6bbae143d832006294945121d1f1fc"));
-    assert_non_null(strstr(text.text, "curl -LO https://storage.googleapis.com/tensorflow/"));
+    assert_string_equal(twi_published_find("vgg16")->hash, "md5:6d6bbae143d832006294945121d1f1fc");
+    twi_published_explain(ctx, "vgg16", &text);
+    assert_non_null(strstr(text.text, "https://storage.googleapis.com/tensorflow/"));
+    assert_non_null(strstr(text.text, "MD5 6d6bbae143d832006294945121d1f1fc"));
+    assert_non_null(strstr(text.text, "topwork backbone pull vgg16\n"));
+    assert_non_null(strstr(text.text, "topwork backbone pull vgg16+top"));
     twi_text_free(&text);
+    /* The importer at hand decides what can be pulled; underscores do not count. */
+    twi_text_add(&readable, "vgg_16\nresnet_50_v2\n");
+    assert_true(twi_published_readable(twi_published_find("resnet50v2"), &readable, arch, 64));
+    assert_string_equal(arch, "resnet_50_v2");
+    assert_true(twi_published_readable(twi_published_find("vgg16+top"), &readable, arch, 64));
+    assert_false(twi_published_readable(twi_published_find("vgg19"), &readable, arch, 64));
+    twi_text_free(&readable);
     tw_backbone *backbone;
     setenv("XDG_DATA_HOME", scratch(""), 1);
     assert_int_equal(tw_backbone_open(ctx, "resnet152", &backbone), TW_ERR_NOT_FOUND);
     assert_non_null(strstr(tw_last_error(ctx), "ee4c566cf9a93f14d82f913c2dc6dd0c"));
+}
+
+static bool is_hex(const char *text, size_t n)
+{
+    return strlen(text) == n && text[strspn(text, "0123456789abcdef")] == '\0';
+}
+
+static void the_table_of_published_weights_is_in_order(void **state)
+{
+    (void)state;
+    const twi_published *row;
+    for (size_t i = 0; (row = twi_published_at(i)); i++) {
+        assert_ptr_equal(twi_published_find(row->name), row); /* no name twice */
+        assert_int_equal(strncmp(row->address, "https://", 8), 0);
+        assert_true(row->input > 0 && row->features > 0);
+        if (!row->hash) continue;
+        const bool md5 = strncmp(row->hash, "md5:", 4) == 0;
+        assert_true(md5 ? is_hex(row->hash + 4, 32)
+                        : strncmp(row->hash, "sha256:", 7) == 0 && is_hex(row->hash + 7, 64));
+    }
 }
 
 int main(void)
@@ -252,6 +280,7 @@ int main(void)
         cmocka_unit_test(deaths_are_explained),
         cmocka_unit_test(hostile_files_end_in_a_sentence),
         cmocka_unit_test(published_weights_come_with_commands),
+        cmocka_unit_test(the_table_of_published_weights_is_in_order),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

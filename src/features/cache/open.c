@@ -46,17 +46,8 @@ static size_t limit_of(const char *data, size_t cap, size_t file_bytes)
 
 static tw_status make_folder(tw_ctx *ctx, const char *path)
 {
-    char *copy = NULL;
-    tw_status st = twi_strdup(ctx, path, &copy);
-    for (char *at = copy; st == TW_OK && at;) {
-        at = strchr(at + 1, '/');
-        if (at) *at = '\0';
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST && !twi_path_is_folder(copy))
-            st = twi_fail_errno(ctx, errno, "cache %s: its folder cannot be made", path);
-        if (at) *at = '/';
-    }
-    twi_free(copy);
-    return st;
+    const tw_status st = twi_folder_make(ctx, path);
+    return st == TW_OK ? TW_OK : twi_fail_prefix(ctx, st, "cache %s: ", path);
 }
 
 /* LMDB loses its locks when one process opens a file twice; who else has it mapped stands in
@@ -178,7 +169,7 @@ static tw_status open_env(tw_ctx *ctx, tw_cache *cache, size_t cap)
     return error == 0 ? TW_OK : refuse(ctx, cache, error);
 }
 
-static tw_status folder_of(tw_ctx *ctx, const char *given, char **out)
+tw_status twi_cache_folder(tw_ctx *ctx, const char *given, char **out)
 {
     const char *const xdg = getenv("XDG_CACHE_HOME"), *const home = getenv("HOME");
     if (given) return twi_strdup(ctx, given, out);
@@ -209,7 +200,7 @@ tw_status tw_cache_open(tw_ctx *ctx, const tw_cache_opts *opts, tw_cache **out)
     pthread_rwlock_init(&cache->map_lock, NULL);
     pthread_mutex_init(&cache->lock, NULL);
     cache->owner = getpid();
-    if ((st = folder_of(ctx, opts ? opts->folder : NULL, &cache->folder)) != TW_OK) goto done;
+    if ((st = twi_cache_folder(ctx, opts ? opts->folder : NULL, &cache->folder)) != TW_OK) goto done;
     if ((st = twi_asprintf(ctx, &cache->data, "%s/features", cache->folder)) != TW_OK) goto done;
     if ((st = make_folder(ctx, cache->data)) != TW_OK) goto done;
     if ((st = open_env(ctx, cache, cap)) != TW_OK) goto done;
@@ -262,7 +253,7 @@ tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes)
     char *base = NULL, *data = NULL, *gone = NULL;
     struct stat s;
     *bytes = 0;
-    tw_status st = folder_of(ctx, folder, &base);
+    tw_status st = twi_cache_folder(ctx, folder, &base);
     if (st == TW_OK) st = twi_asprintf(ctx, &data, "%s/features", base);
     if (st == TW_OK) st = twi_asprintf(ctx, &gone, "%s/features.gone.%ld", base, (long)getpid());
     if (st != TW_OK) goto done;
