@@ -174,6 +174,14 @@ TW_API void tw_backbone_input(const tw_backbone *backbone, size_t *height, size_
  * tw_free(). */
 TW_API tw_status tw_backbone_describe(tw_ctx *ctx, const tw_backbone *backbone, char **json);
 
+/* Pictures a second on this machine, with default options and the context's threads. again
+ * non-zero: measures it now, on drawn pictures of the network's own size, which takes a second or
+ * two; the decoding of large photos comes on top. Else: what was measured before, 0 when nothing
+ * was. What is measured is kept in the context's cache (tw_ctx_set_cache()); without one nothing
+ * is. */
+TW_API tw_status tw_backbone_speed(tw_ctx *ctx, const tw_backbone *backbone, int again,
+                                   double *photos_per_second);
+
 /* Calls fn for each backbone file found on the search path, in order of lookup; name and path are
  * borrowed. */
 typedef void (*tw_backbone_fn)(void *user, const char *name, const char *path);
