@@ -326,6 +326,12 @@ static const option table[OPT_COUNT] = {
                    .fallback = "5",
                    .help = "How often to try when the trouble may pass: a connection lost, a busy "
                            "server. Between tries it waits 0.5, 1, 2, ... seconds."},
+    [OPT_MEASURE] = {.name = "measure",
+                     .kind = OPTION_FLAG,
+                     .field = FIELD(measure),
+                     .number = 1,
+                     .help = "Measure each installed network now, a few seconds each, and keep "
+                             "the figures in the cache."},
     [OPT_FORCE] = {.name = "force",
                    .letter = 'f',
                    .kind = OPTION_FLAG,

@@ -87,6 +87,7 @@ typedef enum option_id {
     OPT_SHA256,
     OPT_TIMEOUT,
     OPT_TRIES,
+    OPT_MEASURE,
     OPT_OUTPUT,
     OPT_FORCE,
     OPT_THREADS,
@@ -146,6 +147,7 @@ typedef struct options {
     const char *arch, *feature, *name, *dtype, *recipe_json;
     const char *from, *sha256;
     size_t timeout, tries;
+    int measure;
     const char *cache, *budget, *update, *svg;
     size_t cache_bytes;
     int no_cache;

@@ -182,13 +182,21 @@ typedef struct tw_graph_node {
     size_t n_inputs;
     size_t rank, dims[3]; /* 3: [channels, height, width]; 2: [tokens, features]; 1: [features] */
     size_t parameters;    /* numbers in its weights */
-    int is_feature,
-        is_logits; /* its value is the features before pooling; its own classes' scores */
+    int is_feature;       /* its value is the features, before pooling */
+    int is_logits;        /* its value is the scores of the network's own classes */
 } tw_graph_node;
 typedef void (*tw_graph_fn)(void *user, const tw_graph_node *node);
 /* Calls fn for every node, inputs before what uses them. */
 TW_API tw_status tw_backbone_graph(tw_ctx *ctx, const tw_backbone *backbone, tw_graph_fn fn,
                                    void *user);
+
+/* Pictures a second on this machine, with default options and the context's threads. again
+ * non-zero: measures it now, on drawn pictures of the network's own size, which takes a second or
+ * two; the decoding of large photos comes on top. Else: what was measured before, 0 when nothing
+ * was. What is measured is kept in the context's cache (tw_ctx_set_cache()); without one nothing
+ * is. */
+TW_API tw_status tw_backbone_speed(tw_ctx *ctx, const tw_backbone *backbone, int again,
+                                   double *photos_per_second);
 
 /* Calls fn for each backbone file found on the search path, in order of lookup; name and path are
  * borrowed. */

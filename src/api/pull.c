@@ -7,6 +7,7 @@
 #include "api/backbone.h"
 #include "api/child.h"
 #include "api/lock.h"
+#include "api/options.h"
 #include "api/published.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -462,11 +463,14 @@ static tw_status run_pull(pull *p, tw_pulled **out)
 {
     char *path = NULL;
     tw_status st = check_name(p->ctx, p->name);
+    if (st == TW_OK) st = find_out_path(p);
+    if (st == TW_OK) st = find_installed(p, &path);
+    if (st == TW_OK && !path) {
+        if ((st = find_source(p)) != TW_OK) return st;
+        if ((st = find_downloads(p)) != TW_OK) return st;
+        st = find_installed(p, &path); /* by whom we have waited for */
+    }
     if (st != TW_OK) return st;
-    if ((st = find_source(p)) != TW_OK) return st;
-    if ((st = find_out_path(p)) != TW_OK) return st;
-    if ((st = find_downloads(p)) != TW_OK) return st;
-    if ((st = find_installed(p, &path)) != TW_OK) return st;
     const bool was_there = path != NULL;
     if (!was_there) {
         if ((st = find_arch(p)) != TW_OK) return st;
@@ -483,10 +487,8 @@ tw_status tw_backbone_pull(tw_ctx *ctx, const char *name, const tw_pull_opts *op
 {
     pull p = {.ctx = ctx, .name = name, .lock = {.fd = -1}};
     tw_pull_opts_init(&p.opts);
-    if (opts && opts->size_bytes != sizeof *opts)
-        return twi_fail(ctx, TW_ERR_ARG, "tw_pull_opts: start with tw_pull_opts_init()");
-    if (opts) p.opts = *opts;
-    const tw_status st = run_pull(&p, out);
+    tw_status st = twi_options_read(ctx, &p.opts, sizeof p.opts, opts, opts ? opts->size_bytes : 0);
+    if (st == TW_OK) st = run_pull(&p, out);
     if (p.folder) rmdir(p.folder); /* stays while something is in it */
     twi_lock_release(&p.lock);
     twi_free(p.import_json);

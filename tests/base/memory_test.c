@@ -203,6 +203,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checked_sizes), cmocka_unit_test(allocation), cmocka_unit_test(growing),
         cmocka_unit_test(texts),         cmocka_unit_test(arena),      cmocka_unit_test(cursor),
-        cmocka_unit_test(digest), cmocka_unit_test(md5)};
+        cmocka_unit_test(digest),        cmocka_unit_test(md5)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

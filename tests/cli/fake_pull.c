@@ -72,3 +72,11 @@ tw_status tw_backbone_published(tw_ctx *ctx, tw_published_fn fn, void *user)
     for (size_t i = 0; i < LEN(rows); i++) fn(user, &rows[i]);
     return TW_OK;
 }
+
+tw_status tw_backbone_speed(tw_ctx *ctx, const tw_backbone *b, int again, double *speed)
+{
+    const tw_status status = planned(ctx, "tw_backbone_speed");
+    (void)b;
+    if (status == TW_OK) *speed = again ? 123.5 : 0;
+    return status;
+}

@@ -1,6 +1,7 @@
 /* child_test.c - tw_backbone_import(): the child's sentence, its death, cancelling, and hostile
  * files. */
 #include "api/published.h"
+#include "base/digest.h"
 #include "base/rng.h"
 #include "foreign.h"
 
@@ -252,6 +253,62 @@ static void published_weights_come_with_commands(void **state)
     assert_non_null(strstr(tw_last_error(ctx), "ee4c566cf9a93f14d82f913c2dc6dd0c"));
 }
 
+static int stop_at_check(void *user, const tw_progress *progress)
+{
+    (void)user;
+    return strcmp(progress->stage, "check") == 0;
+}
+
+/* From a file, so without a network; tests/cli/cases/pull.case has the server. */
+static void a_copy_is_pulled(void **state)
+{
+    (void)state;
+    tw_pulled *pulled = NULL;
+    tw_pull_opts opts;
+    twi_digest digest;
+    size_t size;
+    char hex[TWI_DIGEST_HEX + 1], folder[512], cache[512];
+    put_sapling(3);
+    unsigned char *bytes = get_file(source, &size);
+    twi_digest_start(&digest);
+    twi_digest_add(&digest, bytes, size);
+    twi_digest_finish(&digest, hex);
+    free(bytes);
+    strcpy(folder, scratch("installed"));
+    strcpy(cache, scratch("cache"));
+    tw_pull_opts_init(&opts);
+    opts.from = source, opts.sha256 = hex, opts.folder = folder, opts.cache = cache;
+    assert_int_equal(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_ERR_NOT_FOUND);
+    opts.arch = "sapling";
+    tw_ctx_set_progress(ctx, stop_at_check, NULL);
+    assert_int_equal(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_ERR_CANCELLED);
+    tw_ctx_set_progress(ctx, NULL, NULL);
+    assert_int_not_equal(access(scratch("installed/twig.tw"), F_OK), 0);
+    opts.import_json = "{\"name\":\"other\"}";
+    expect_error(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_ERR_ARG, "is called twig");
+    opts.import_json = "{\"dtype\":\"f16\"}";
+    assert_null(pulled);
+    assert_int_equal(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_OK);
+    assert_string_equal(pulled->path, scratch("installed/twig.tw"));
+    assert_string_equal(pulled->sha256, hex);
+    assert_string_equal(pulled->source, source);
+    assert_int_equal(pulled->file_bytes, size);
+    assert_int_equal(pulled->received_bytes, 0);
+    assert_false(pulled->was_installed);
+    tw_pulled_free(pulled);
+    opts.from = "/nonexistent"; /* not looked at: it is there */
+    assert_int_equal(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_OK);
+    assert_true(pulled->was_installed);
+    assert_null(pulled->source);
+    tw_pulled_free(pulled);
+    opts.force = 1;
+    expect_error(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_ERR_IO, "/nonexistent: No such");
+    assert_int_equal(access(scratch("installed/twig.tw"), F_OK), 0);
+    assert_int_not_equal(access(scratch("cache/downloads/twig.lock"), F_OK), 0);
+    opts.size_bytes = 1;
+    assert_int_equal(tw_backbone_pull(ctx, "twig", &opts, &pulled), TW_ERR_ARG);
+}
+
 static bool is_hex(const char *text, size_t n)
 {
     return strlen(text) == n && text[strspn(text, "0123456789abcdef")] == '\0';
@@ -280,6 +337,7 @@ int main(void)
         cmocka_unit_test(deaths_are_explained),
         cmocka_unit_test(hostile_files_end_in_a_sentence),
         cmocka_unit_test(published_weights_come_with_commands),
+        cmocka_unit_test(a_copy_is_pulled),
         cmocka_unit_test(the_table_of_published_weights_is_in_order),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

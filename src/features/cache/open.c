@@ -200,7 +200,8 @@ tw_status tw_cache_open(tw_ctx *ctx, const tw_cache_opts *opts, tw_cache **out)
     pthread_rwlock_init(&cache->map_lock, NULL);
     pthread_mutex_init(&cache->lock, NULL);
     cache->owner = getpid();
-    if ((st = twi_cache_folder(ctx, opts ? opts->folder : NULL, &cache->folder)) != TW_OK) goto done;
+    if ((st = twi_cache_folder(ctx, opts ? opts->folder : NULL, &cache->folder)) != TW_OK)
+        goto done;
     if ((st = twi_asprintf(ctx, &cache->data, "%s/features", cache->folder)) != TW_OK) goto done;
     if ((st = make_folder(ctx, cache->data)) != TW_OK) goto done;
     if ((st = open_env(ctx, cache, cap)) != TW_OK) goto done;
