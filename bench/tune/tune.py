@@ -97,7 +97,7 @@ def main():
     parser.add_argument("networks", nargs="*")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--bf16", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     tool = os.path.join(options.build, "tests/tune/tune-tool")
     print(f"{'network':14} {'side':>4} {'batch':>5} {'precision':>9} {'topwork':>8} {'PyTorch':>8} {'ratio':>6}  MiB, PyTorch's MiB")
     for name in options.networks or NETWORKS:
