@@ -31,8 +31,8 @@ static double target(const twi_targets *t, row r, size_t c, size_t k)
     return weight_of(t, c) * ((1.0 - t->smoothing) * share + t->smoothing / (double)k);
 }
 
-double twi_loss(const twi_targets *targets, const float *scores, size_t n, size_t k,
-                float *gradient)
+double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t n, size_t k,
+                         float *gradient)
 {
     double total = 0.0, loss = 0.0;
     for (size_t i = 0; i < n; i++) total += row_weight(targets, row_of(targets, i));

@@ -19,8 +19,8 @@ typedef struct twi_targets {
  * label a picture PyTorch's CrossEntropyLoss(weight, label_smoothing), with two the loss of Zhang
  * et al. (2018), mixup, section 2. A class of no weight at all is as if its pictures were absent;
  * without any other the loss is 0. */
-double twi_loss(const twi_targets *targets, const float *scores, size_t n, size_t k,
-                float *gradient);
+double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t n, size_t k,
+                         float *gradient);
 
 /* 1 / (classes in labels [n] * how often each comes), scaled to a mean of 1 over the pictures:
  * scikit-learn's class_weight="balanced". weights [k]; a class that never comes gets 1. */

@@ -49,7 +49,8 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
             for (size_t c = 1; c < p->k; c++) largest = z[c] > z[largest] ? c : largest;
             right += largest == l->labels[i];
         }
-        loss += (double)n * twi_loss(&(twi_targets){.labels = l->labels}, l->scores, n, p->k, NULL);
+        loss += (double)n *
+                twi_cross_entropy(&(twi_targets){.labels = l->labels}, l->scores, n, p->k, NULL);
     }
     e->val_loss = loss / (double)p->n_val;
     e->val_accuracy = (double)right / (double)p->n_val;
@@ -128,7 +129,7 @@ static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch
         targets.mixed = l->mixed, targets.share = l->share;
     }
     if ((st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores)) != TW_OK) return st;
-    *loss = twi_loss(&targets, l->scores, batch, k, l->gradient);
+    *loss = twi_cross_entropy(&targets, l->scores, batch, k, l->gradient);
     if (!isfinite(*loss))
         return twi_fail(l->ctx, TW_ERR_DIVERGED,
                         "the loss is not finite in epoch %zu; try a smaller learning rate", epoch);

@@ -15,14 +15,16 @@ static void test_by_hand(void **state)
     float gradient[4];
     twi_targets t = {.labels = labels};
     /* p: 1/2 1/2; 2/3 1/3 */
-    assert_true(fabs(twi_loss(&t, scores, 2, 2, gradient) - (log(2.0) + log(1.5)) / 2) < 1e-6);
+    assert_true(fabs(twi_cross_entropy(&t, scores, 2, 2, gradient) - (log(2.0) + log(1.5)) / 2) <
+                1e-6);
     assert_true(fabs((double)gradient[0] - 0.25) < 1e-6);
     assert_true(fabs((double)gradient[2] + 1.0 / 6.0) < 1e-6);
     t.weights = weights;
-    assert_true(fabs(twi_loss(&t, scores, 2, 2, NULL) - (log(2.0) + 3 * log(1.5)) / 4) < 1e-6);
+    assert_true(fabs(twi_cross_entropy(&t, scores, 2, 2, NULL) - (log(2.0) + 3 * log(1.5)) / 4) <
+                1e-6);
     t.weights = NULL, t.smoothing = 0.2;
     const double first = log(2.0), second = 0.9 * log(1.5) + 0.1 * log(3.0);
-    assert_true(fabs(twi_loss(&t, scores, 2, 2, NULL) - (first + second) / 2) < 1e-6);
+    assert_true(fabs(twi_cross_entropy(&t, scores, 2, 2, NULL) - (first + second) / 2) < 1e-6);
 }
 
 static void test_gradient(void **state)
@@ -36,13 +38,13 @@ static void test_gradient(void **state)
     twi_rng_seed(&rng, 3);
     for (size_t i = 0; i < N * K; i++) scores[i] = (float)(4.0 * twi_rng_double(&rng) - 2.0);
     const twi_targets t = {labels, mixed, share, weights, 0.1};
-    (void)twi_loss(&t, scores, N, K, gradient);
+    (void)twi_cross_entropy(&t, scores, N, K, gradient);
     for (size_t i = 0; i < N * K; i++) {
         const float kept = scores[i];
         double sides[2];
         for (int side = 0; side < 2; side++) {
             scores[i] = kept + (side ? 0.01f : -0.01f);
-            sides[side] = twi_loss(&t, scores, N, K, NULL);
+            sides[side] = twi_cross_entropy(&t, scores, N, K, NULL);
         }
         const double step = ((double)kept + 0.01) - ((double)kept - 0.01);
         scores[i] = kept;
@@ -58,9 +60,9 @@ static void test_extremes(void **state)
     const uint32_t labels[] = {0, 1};
     float gradient[4];
     twi_targets t = {.labels = labels};
-    assert_true(fabs(twi_loss(&t, scores, 2, 2, gradient) - log(2.0) / 2) < 1e-6);
+    assert_true(fabs(twi_cross_entropy(&t, scores, 2, 2, gradient) - log(2.0) / 2) < 1e-6);
     t.weights = none;
-    assert_true(twi_loss(&t, scores, 2, 2, gradient) == 0.0);
+    assert_true(twi_cross_entropy(&t, scores, 2, 2, gradient) == 0.0);
     for (size_t i = 0; i < 4; i++) assert_true(gradient[i] == 0.0f);
 }
 

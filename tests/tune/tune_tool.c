@@ -52,7 +52,7 @@ static tw_status differentiate(step *s, double *loss)
     const twi_targets targets = {.labels = s->labels};
     tw_status st = twi_trainer_forward(s->ctx, s->trainer, s->pictures, s->scores);
     if (st != TW_OK) return st;
-    *loss = twi_loss(&targets, s->scores, s->batch, s->classes, s->gradient);
+    *loss = twi_cross_entropy(&targets, s->scores, s->batch, s->classes, s->gradient);
     return twi_trainer_backward(s->ctx, s->trainer, s->gradient);
 }
 
