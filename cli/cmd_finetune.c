@@ -249,7 +249,8 @@ const command command_finetune = {
     .description =
         "Begins as train does: a head on the features of the backbone as it is. Then the backbone "
         "learns, too: epochs over photos that are cut, mirrored and recoloured at random. A "
-        "seventh of the training part is held back to tell which epoch was best; its weights are "
+        "seventh of the training part is held back to tell which epoch was best (had the least "
+        "loss there); its weights are "
         "kept, or those before the first epoch where none was better. The test part is measured "
         "once, at the end. The model is a model as any other.\n\n"
         "After each epoch a checkpoint is written; a run that was stopped goes on from there with "

@@ -41,7 +41,7 @@ const option option_finetune[OPT_COUNT] = {
                            .most = most,
                            .field = FIELD(tune_patience),
                            .fallback = "4",
-                           .help = "Epochs without a better one on the validation part after which "
+                           .help = "Epochs without less loss on the validation part after which "
                                    "training ends; 0: never."},
     [OPT_TUNE_BATCH] = {.name = "batch-size",
                         .kind = OPTION_SIZE,

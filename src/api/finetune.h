@@ -12,8 +12,8 @@ typedef struct twi_dense_head {
     size_t k, d;
 } twi_dense_head;
 
-/* A logistic regression on rows of x [?, d] (C by cross-validation over fold_of, which leaves out
- * those in fold 0), its scaler folded in. rows [n]: the rows to fit on. */
+/* A logistic regression on rows of x [?, d] (C by cross-validation over fold_of [samples->n]; folds
+ * below 2: 1), its scaler folded in. */
 tw_status twi_dense_head_fit(tw_ctx *ctx, const twi_samples *samples, const uint32_t *fold_of,
                              size_t folds, double *C, twi_dense_head *out);
 void twi_dense_head_free(twi_dense_head *head);

@@ -1,6 +1,7 @@
 /* finetune_head.c - a logistic regression as the last layer of a network, and back. */
 #include "api/finetune.h"
 
+#include <math.h>
 #include <string.h>
 
 void twi_dense_head_free(twi_dense_head *head)
@@ -37,6 +38,18 @@ static void fold(const twi_logreg *model, const twi_scaler *scaler, twi_dense_he
     }
 }
 
+/* The strongest penalty within a standard error of the best (Breiman et al. 1984, Classification
+ * and Regression Trees, section 3.4.3): a head that is sure of itself pulls the backbone hard. */
+static double cautious(const double *accuracy, const double *grid, size_t n_grid, size_t n)
+{
+    double best = 0.0;
+    for (size_t i = 0; i < n_grid; i++) best = fmax(best, accuracy[i]);
+    const double error = sqrt(best * (1.0 - best) / (double)n);
+    for (size_t i = 0; i < n_grid; i++)
+        if (accuracy[i] >= best - error) return grid[i];
+    return grid[n_grid - 1];
+}
+
 tw_status twi_dense_head_fit(tw_ctx *ctx, const twi_samples *samples, const uint32_t *fold_of,
                              size_t folds, double *C, twi_dense_head *out)
 {
@@ -45,12 +58,15 @@ tw_status twi_dense_head_fit(tw_ctx *ctx, const twi_samples *samples, const uint
     twi_dense_head head = {0};
     twi_scaler scaler = {0};
     twi_logreg model = {0};
+    double accuracy[TWI_LEN(twi_head_logreg.grid)];
     size_t n = 0;
     while (n < TWI_LEN(twi_head_logreg.grid) && twi_head_logreg.grid[n] > 0.0) n++;
     tw_status st = TW_OK;
     if (folds > 1)
         st = twi_logreg_choose_c(ctx, samples, fold_of, folds, twi_head_logreg.grid, n, &opts,
-                                 &chosen.C, NULL);
+                                 &chosen.C, accuracy);
+    if (st == TW_OK && folds > 1)
+        chosen.C = cautious(accuracy, twi_head_logreg.grid, n, samples->n);
     if (st == TW_OK) st = twi_scaler_fit(ctx, samples, &scaler);
     if (st == TW_OK) st = twi_logreg_fit(ctx, samples, &scaler, &chosen, &model);
     if (st == TW_OK) st = dense_new(ctx, samples->k, samples->d, &head);

@@ -46,11 +46,11 @@ typedef struct twi_tune_result {
 } twi_tune_result;
 
 /* Trains trainer, whose output is class scores [batch, k], with optimiser; both of opts->batch. At
- * the end the trainer's parameters are those of the epoch that did best on val (accuracy, then
- * loss), which may be epoch 0: those it came with. Where the optimiser averages, averages are what
- * is measured and kept. Equal inputs give equal bits, also when stopped and resumed.
- * TW_ERR_DIVERGED: the loss is not finite. TW_ERR_CANCELLED: through progress (stage "tune"); the
- * last epoch's checkpoint is there. */
+ * the end the trainer's parameters are those of the epoch that did best on val (by its loss), which
+ * may be epoch 0: those it came with. Where the optimiser averages, averages are what is measured
+ * and kept. Equal inputs give equal bits, also when stopped and resumed. TW_ERR_DIVERGED: the loss
+ * is not finite. TW_ERR_CANCELLED: through progress (stage "tune"); the last epoch's checkpoint is
+ * there. */
 tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimiser,
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out);

@@ -28,7 +28,7 @@ static tw_status pool_forward(twi_tape *t, const twi_spec *base, twi_op op, uint
 {
     twi_spec spec = *base;
     twi_tape_record *r = twi_tape_record_of(t);
-    uint32_t values[3];
+    uint32_t values[3] = {0};
     size_t n = 2;
     tw_status st = retyped(t, t->value_of[twi_tape_node(t)->inputs[0]], &values[0]);
     if (st != TW_OK) return st;
@@ -48,7 +48,7 @@ static tw_status pool_backward(twi_tape *t, const twi_spec *base, twi_op op, uin
     twi_spec spec = *base;
     const twi_tape_record *r = twi_tape_record_of(t);
     const twi_primitive *p;
-    uint32_t values[3];
+    uint32_t values[3] = {0};
     size_t n = 1;
     spec.src = twi_tape_layout(t, r->in);
     spec.dst = twi_primitive_argument(r->made, 1);
@@ -180,7 +180,7 @@ tw_status twi_training_norm(twi_tape *t)
 {
     twi_tape_record *r = twi_tape_record_of(t);
     const uint32_t *params = t->params[t->node];
-    uint32_t v[7];
+    uint32_t v[7] = {0};
     size_t n = 6;
     if (t->shapes[t->node].rank != 3) return twi_plain_norm_forward(t);
     tw_status st = retyped(t, t->value_of[twi_tape_node(t)->inputs[0]], &v[0]);
@@ -268,7 +268,7 @@ tw_status twi_training_activation_back(twi_tape *t)
     const twi_activation f = twi_function_of(twi_tape_node(t));
     const twi_tape_record *r = twi_tape_record_of(t);
     const twi_primitive *p;
-    uint32_t values[3];
+    uint32_t values[3] = {0};
     bool by_dst;
     if (with_relu(t)) return twi_tape_give(t, 0, twi_tape_gradient(t));
     if (!in_onednn(t, &by_dst)) return twi_plain_backward(t);
@@ -288,7 +288,7 @@ tw_status twi_training_add(twi_tape *t)
 {
     const uint32_t *inputs = twi_tape_node(t)->inputs;
     const twi_primitive *p;
-    uint32_t values[3];
+    uint32_t values[3] = {0};
     tw_status st = retyped(t, t->value_of[inputs[0]], &values[0]);
     if (st != TW_OK) return st;
     const twi_layout *layout = twi_tape_layout(t, values[0]);

@@ -117,7 +117,7 @@ tw_status twi_plain_norm_forward(twi_tape *t)
     const uint32_t from = twi_tape_node(t)->inputs[0], *params = t->params[t->node];
     twi_tape_record *r = twi_tape_record_of(t);
     norm_state *s;
-    uint32_t x, y;
+    uint32_t x = TWI_NO_VALUE, y = TWI_NO_VALUE;
     tw_status st = state_of(t, &s);
     r->mean = params[TWI_PARAM_MEAN], r->variance = params[TWI_PARAM_VARIANCE];
     if (st == TW_OK) st = twi_tape_floats(t, t->value_of[from], from, &x);
@@ -187,7 +187,7 @@ tw_status twi_plain_norm_backward(twi_tape *t)
     const twi_tape_record *r = twi_tape_record_of(t);
     const uint32_t *gradients = t->gradients[t->node], from = twi_tape_node(t)->inputs[0];
     norm_state *s;
-    uint32_t g, back = TWI_NO_VALUE;
+    uint32_t g = TWI_NO_VALUE, back = TWI_NO_VALUE;
     tw_status st = state_of(t, &s);
     if (st == TW_OK) st = twi_tape_floats(t, twi_tape_gradient(t), t->node, &g);
     if (st == TW_OK && twi_tape_wanted(t, 0)) st = twi_tape_new_floats(t, from, &back);
