@@ -61,7 +61,8 @@ typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
     const char *stage; /* "list", "scan", "features", "look", "near", "choose C", "compare",
-                          "curve", "covariance", "components", "fit", "tune" or "import"; static */
+                          "curve", "covariance", "components", "fit", "tune", "validate" or
+                          "import"; static */
     size_t done;       /* finished units, <= total */
     size_t total;      /* 0 when not known */
     size_t failed;     /* how many of done were skipped */

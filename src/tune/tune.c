@@ -40,7 +40,7 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
         for (size_t i = n; i < batch; i++)
             memcpy(l->pictures + i * l->each, l->pictures, l->each * sizeof *l->pictures);
         st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores);
-        if (st == TW_OK) st = twi_progress(l->ctx, "tune", 0, 0, 0);
+        if (st == TW_OK) st = twi_progress(l->ctx, "validate", at + n, p->n_val, 0);
         if (st != TW_OK) return st;
         for (size_t i = 0; i < n; i++) {
             const float *z = l->scores + i * p->k;
