@@ -67,6 +67,25 @@ typedef enum option_id {
     OPT_FOLDS,
     OPT_REPEATS,
     OPT_BUDGET,
+    OPT_UNFREEZE,
+    OPT_OPTIMISER,
+    OPT_EPOCHS,
+    OPT_TUNE_PATIENCE,
+    OPT_TUNE_BATCH,
+    OPT_LR,
+    OPT_WARMUP,
+    OPT_WEIGHT_DECAY,
+    OPT_LAYER_DECAY,
+    OPT_SMOOTHING,
+    OPT_MIXUP,
+    OPT_EMA,
+    OPT_CROP_AREA,
+    OPT_NO_MIRROR,
+    OPT_JITTER,
+    OPT_ERASE,
+    OPT_CHECKPOINT,
+    OPT_RESUME,
+    OPT_LOG,
     OPT_CACHE,
     OPT_NO_CACHE,
     OPT_CACHE_SIZE,
@@ -125,7 +144,7 @@ typedef struct option {
 
 const option *option_at(option_id id);
 /* Rows of it; those of other files have no name. */
-extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT];
+extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT];
 
 enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
 enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
@@ -158,6 +177,10 @@ typedef struct options {
     double accept;
     const char *unknown;
     size_t folds, repeats, draws;
+    size_t epochs, tune_patience;
+    double lr, warmup, weight_decay, layer_decay, smoothing, mixup, ema, crop_area, jitter, erase;
+    int no_mirror, resume;
+    const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;
     text_list categories, hidden;
     text_list backbones, geometries, resizes, poolings, heads; /* what compare tries */

@@ -61,12 +61,13 @@ typedef enum tw_log_level { TW_LOG_INFO = 0, TW_LOG_WARNING = 1 } tw_log_level;
 typedef void (*tw_log_fn)(void *user, tw_log_level level, const char *message);
 
 typedef struct tw_progress {
-    const char *stage; /* "list", "scan", "features", "look", "near", "choose C", "compare",
-                          "curve", "covariance", "components", "fit", "import", or, in bytes,
-                          "fetch" and "check", or "wait" (for another process); static */
-    size_t done;       /* finished units, <= total */
-    size_t total;      /* 0 when not known */
-    size_t failed;     /* how many of done were skipped */
+    const char
+        *stage;    /* "list", "scan", "features", "look", "near", "choose C", "compare",
+                      "curve", "covariance", "components", "fit", "tune", "validate", "import", or, in
+                      bytes,    "fetch" and "check", or "wait" (for another process); static */
+    size_t done;   /* finished units, <= total */
+    size_t total;  /* 0 when not known */
+    size_t failed; /* how many of done were skipped */
 } tw_progress;
 
 /* Return non-zero to stop the call in progress: it then returns TW_ERR_CANCELLED. Called from the
@@ -546,6 +547,67 @@ TW_API tw_status tw_model_familiarity(tw_ctx *ctx, const tw_model *model, const 
  * either. TW_ERR_DATA: a class of dataset is none of the model's, or no picture could be read. */
 TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_dataset *dataset,
                                    tw_report **out);
+
+/* ---- fine-tuning ---------------------------------------------------------------------------- */
+
+/* One pass over the training photos. */
+typedef struct tw_epoch {
+    size_t epoch, epochs; /* 0: before the first step */
+    double loss;          /* mean over the epoch's batches of varied photos; NaN for epoch 0 */
+    double val_loss, val_accuracy; /* on the validation part, photos as they are */
+    double rate;                   /* the learning rate it ended with */
+    double photos_per_second, seconds;
+    int best; /* of all so far */
+} tw_epoch;
+/* Non-zero: stop here, with the best epoch's weights. */
+typedef int (*tw_epoch_fn)(void *user, const tw_epoch *epoch);
+
+typedef struct tw_finetune_opts {
+    size_t size_bytes;
+    const char *backbone; /* NULL: "sapling" */
+    double test_size;     /* these four as in tw_train_opts */
+    uint32_t seed;        /* of the split, the order of photos and how they are varied, too */
+    tw_tristate stratify;
+    int groups;
+    tw_precision precision; /* of training; AUTO: bf16 where this machine computes it natively */
+    const char
+        *unfreeze;         /* what of the backbone is trained: "all" (NULL), "last-block" (all that
+                              works on the smallest maps), "none", or a number of layers at its end */
+    const char *optimiser; /* "adamw" (NULL) or "sgd" (with Nesterov's momentum) */
+    size_t epochs;         /* default 10 */
+    size_t patience;       /* epochs without a better one before it ends; 0: none. Default 4 */
+    size_t batch;          /* photos a step; default 16, and no more than there are */
+    double rate;           /* the highest learning rate; 0: adamw 2e-4, sgd 5e-3 */
+    double weight_decay; /* of weights, not of biases and norms. Default 0.05; sgd: 1e-4 when < 0 */
+    double layer_decay;  /* of rates towards the input, over 12 depths. Default 0.8 */
+    double warmup;       /* share of all steps over which the rate rises. Default 0.1 */
+    double smoothing;    /* label smoothing. Default 0.05 */
+    double mixup;        /* alpha of its beta distribution; 0 (default): none */
+    double average;      /* what of the weights' running average stays; 0: none. Default 0.99 */
+    int balanced;        /* classes weigh alike, however many photos they have */
+    double least_area;   /* of a photo that a random part may have; 1: whole. Default 0.5 */
+    int no_mirror;
+    double jitter;          /* of brightness, contrast, saturation. Default 0.2 */
+    double erase;           /* probability that a part of a photo is erased. Default 0 */
+    const char *checkpoint; /* file written after each epoch and removed at the end; NULL: none */
+    int resume;             /* from that file */
+    tw_epoch_fn told;       /* may be NULL */
+    void *user;
+} tw_finetune_opts;
+TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
+
+/* Trains the backbone itself: split as tw_model_train()'s, a seventh of the training part held back
+ * to validate on, a logistic regression on the features of the rest as the first head, then epochs
+ * over varied photos, batch norm with its stored statistics. The model has the weights of the epoch
+ * that did best on the validation part, which may be those before the first step, and is then
+ * measured on the test part, which nothing saw before. It is a model as any other. The same inputs
+ * give the same bytes, also when interrupted and resumed. report may be NULL. Fails as
+ * tw_model_train() does. TW_ERR_UNSUPPORTED: a network with operators that cannot be trained.
+ * TW_ERR_DIVERGED: the loss is not finite. TW_ERR_FORMAT: a checkpoint of other photos or options.
+ */
+TW_API tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset,
+                                   const tw_finetune_opts *opts, tw_model **out,
+                                   tw_report **report);
 
 /* ---- comparing ----------------------------------------------------------------------------- */
 

@@ -31,6 +31,8 @@ typedef struct twi_train_extra {
     twi_harvest *harvest;
     tw_backbone *backbone;
     twi_extractor_opts extract;
+    twi_classifier *classifier; /* fitted already, and taken over; NULL: to be fitted */
+    const twi_json *finetuning; /* for the document: how the backbone was; NULL: it was not */
 } twi_train_extra;
 tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,
                           const twi_train_extra *extra, tw_model **out, tw_report **report);

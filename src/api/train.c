@@ -77,7 +77,7 @@ static tw_status split(training *t)
 
 static tw_status prepare_extractor(training *t)
 {
-    tw_status st = tw_backbone_open(t->ctx, t->opts.backbone, &t->backbone);
+    tw_status st = t->backbone ? TW_OK : tw_backbone_open(t->ctx, t->opts.backbone, &t->backbone);
     if (st != TW_OK) return st;
     t->opts.extract.classifier =
         0; /* a head is fitted on features, never on another head's answers */
@@ -265,8 +265,14 @@ static tw_status fit_and_measure(training *t)
 {
     const twi_harvest *h = &t->harvest;
     const bool open = t->head.C == TW_AUTO || t->head.alpha == TW_AUTO;
-    tw_status st = open ? choose(t) : TW_OK;
-    if (st == TW_OK) st = fit(t, t->train_rows);
+    tw_status st = TW_OK;
+    if (t->extra->classifier) {
+        t->model->classifier = *t->extra->classifier;
+        *t->extra->classifier = (twi_classifier){0}; /* handed over */
+    } else {
+        st = open ? choose(t) : TW_OK;
+        if (st == TW_OK) st = fit(t, t->train_rows);
+    }
     if (st == TW_OK)
         st = twi_model_measure(t->ctx, t->model, h->x + t->train_rows * h->d, t->y + t->train_rows,
                                h->rows - t->train_rows, t->report);
@@ -348,6 +354,8 @@ static tw_status write_document(training *t, twi_json *head_json, twi_json *reje
     ok &= twi_json_set(json, "split", split_json(t));
     if (t->extra->selection)
         ok &= twi_json_set(json, "selection", twi_json_copy(t->extra->selection));
+    if (t->extra->finetuning)
+        ok &= twi_json_set(json, "finetuning", twi_json_copy(t->extra->finetuning));
     ok &= twi_json_set(json, "data_digest", twi_json_text(digest));
     ok &= twi_json_set(json, "metrics", twi_report_to_json(t->report));
     return ok ? TW_OK : twi_fail(t->ctx, TW_ERR_NOMEM, "no memory for the model's document");

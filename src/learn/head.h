@@ -85,6 +85,9 @@ struct twi_head_type {
 extern const twi_head_type twi_head_logreg, twi_head_linear_svm, twi_head_svm_rbf, twi_head_mlp,
     twi_head_ridge, twi_head_knn, twi_head_centroid;
 
+/* The logistic regression that model is, which is taken over. */
+tw_status twi_logreg_head_new(tw_ctx *ctx, twi_logreg *model, twi_head **out);
+
 /* NULL-ended. The first is the default. */
 extern const twi_head_type *const twi_head_types[];
 /* The row called name (NULL: the default). TW_ERR_ARG lists those there are. */

@@ -84,6 +84,17 @@ static tw_status fit(tw_ctx *ctx, const twi_samples *samples, const twi_scaler *
     return TW_OK;
 }
 
+tw_status twi_logreg_head_new(tw_ctx *ctx, twi_logreg *model, twi_head **out)
+{
+    linear_head *head;
+    const tw_status st = twi_zalloc(ctx, 1, &head);
+    if (st != TW_OK) return st;
+    head->model = *model, *model = (twi_logreg){0}; /* handed over */
+    head->base = base_of(&twi_head_logreg, &head->model);
+    *out = &head->base;
+    return TW_OK;
+}
+
 /* ---- many values of C ---------------------------------------------------------------------- */
 
 typedef struct setting {

@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+"""Photos a second of whole training steps (forward, backward, AdamW), beside PyTorch in the same run.
+
+    tune.py BUILD_FOLDER [--seconds 10] [--bf16] [NETWORK ...]
+
+Two threads each. PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
+Memory is what the process held at its peak, less what it held before its first step.
+"""
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+import torchvision
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "engine"))
+import torch_graph  # noqa: E402
+
+
+def half_resnet18():
+    """The default backbone's shape."""
+    m = torchvision.models.resnet18(num_classes=10)
+    m.inplanes = 32
+    m.conv1, m.bn1 = torch.nn.Conv2d(3, 32, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(32)
+    for i in range(4):
+        setattr(m, f"layer{i + 1}", m._make_layer(torchvision.models.resnet.BasicBlock, 32 << i, 2,
+                                                  stride=1 if i == 0 else 2))
+    m.fc = torch.nn.Linear(256, 10)
+    return m
+
+
+NETWORKS = {"sapling": (half_resnet18, 128, 32), "resnet50": (torchvision.models.resnet50, 224, 16),
+            "mobilenet_v2": (torchvision.models.mobilenet_v2, 224, 16),
+            "squeezenet1_1": (torchvision.models.squeezenet1_1, 224, 16)}
+
+
+def torch_rate(make, side, batch, seconds, channels_last, autocast):
+    torch.manual_seed(0)
+    module, x = make().train(), torch.randn(batch, 3, side, side)
+    if channels_last:
+        module, x = module.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(batch) % 10
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-4)
+
+    def step():
+        optimiser.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = torch.nn.functional.cross_entropy(module(x), labels)
+        loss.backward()
+        optimiser.step()
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() < start + seconds:
+        step()
+        done += batch
+    rate = done / (time.perf_counter() - start)
+    return rate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def in_child(*args):
+    """In a process of its own, so that peaks of memory do not add up."""
+    code = f"import sys; sys.argv=['x']; sys.path.insert(0, {HERE!r}); import tune; print(*tune.torch_rate(*tune.call({args!r})))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                         env={**os.environ, "OMP_NUM_THREADS": "2"})
+    if out.returncode:
+        return 0.0, 0.0
+    return tuple(float(v) for v in out.stdout.split())
+
+
+def call(args):
+    torch.set_num_threads(2)
+    name, *rest = args
+    make, side, batch = NETWORKS[name]
+    return (make, side, batch, *rest)
+
+
+def ours(tool, path, precision, side, batch, seconds):
+    run = subprocess.run([tool, path, precision, "own", str(batch), str(side), "time", str(seconds)],
+                         capture_output=True, text=True)
+    if run.returncode:
+        return 0.0, 0.0
+    rate, size = run.stdout.split()
+    return float(rate), int(size) / 2 ** 20
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("build")
+    parser.add_argument("networks", nargs="*")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--bf16", action="store_true")
+    options = parser.parse_intermixed_args()
+    tool = os.path.join(options.build, "tests/tune/tune-tool")
+    print(f"{'network':14} {'side':>4} {'batch':>5} {'precision':>9} {'topwork':>8} {'PyTorch':>8} {'ratio':>6}  MiB, PyTorch's MiB")
+    for name in options.networks or NETWORKS:
+        make, side, batch = NETWORKS[name]
+        torch.manual_seed(0)
+        with torch.no_grad():
+            graph, weights = torch_graph.lower(make().eval(), torch.randn(2, 3, side, side))
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "x.tw")
+            torch_graph.save(path, graph, weights)
+            for precision in ("f32", "bf16") if options.bf16 else ("f32",):
+                rate, size = ours(tool, path, precision, side, batch, options.seconds)
+                peers = [in_child(name, options.seconds, last, precision == "bf16") for last in (False, True)]
+                best = max(peers)
+                print(f"{name:14} {side:4} {batch:5} {precision:>9} {rate:8.1f} {best[0]:8.1f} {rate / max(best[0], 1e-9):6.2f}"
+                      f"  {size:.0f}, {best[1]:.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+/* cmd_finetune.c - topwork finetune: train the backbone itself. */
+#include "output.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char default_output[] = "model.tw";
+
+typedef struct watching { /* what an epoch is told to */
+    session *s;
+    FILE *log;  /* NULL: none */
+    int failed; /* errno of the log; 0: none */
+} watching;
+
+static void read_options(const session *s, tw_finetune_opts *t)
+{
+    const options *const o = &s->opts;
+    tw_finetune_opts_init(t);
+    t->backbone = o->backbone;
+    t->test_size = o->test_size;
+    t->seed = (uint32_t)o->seed;
+    t->stratify = (tw_tristate)o->stratify;
+    t->groups = o->groups;
+    t->precision = (tw_precision)o->precision;
+    t->unfreeze = o->unfreeze;
+    t->optimiser = o->optimiser;
+    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
+    t->no_mirror = o->no_mirror;
+    t->resume = o->resume;
+    const struct {
+        option_id id;
+        double from, *to;
+    } numbers[] = {
+        {OPT_LR, o->lr, &t->rate},
+        {OPT_WARMUP, o->warmup, &t->warmup},
+        {OPT_WEIGHT_DECAY, o->weight_decay, &t->weight_decay},
+        {OPT_LAYER_DECAY, o->layer_decay, &t->layer_decay},
+        {OPT_SMOOTHING, o->smoothing, &t->smoothing},
+        {OPT_MIXUP, o->mixup, &t->mixup},
+        {OPT_EMA, o->ema, &t->average},
+        {OPT_CROP_AREA, o->crop_area, &t->least_area},
+        {OPT_JITTER, o->jitter, &t->jitter},
+        {OPT_ERASE, o->erase, &t->erase},
+    };
+    for (size_t i = 0; i < LEN(numbers); i++)
+        if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
+    if (option_given(o, OPT_EPOCHS)) t->epochs = o->epochs;
+    if (option_given(o, OPT_TUNE_PATIENCE)) t->patience = o->tune_patience;
+    if (option_given(o, OPT_TUNE_BATCH)) t->batch = o->batch_size;
+}
+
+/* ---- epochs -------------------------------------------------------------------------------- */
+
+static void log_epoch(watching *w, const tw_epoch *e)
+{
+    js j = {.out = w->log};
+    if (!w->log || w->failed) return;
+    js_object(&j, NULL);
+    js_size(&j, "epoch", e->epoch);
+    js_double(&j, "loss", e->loss);
+    js_double(&j, "val_loss", e->val_loss);
+    js_double(&j, "val_accuracy", e->val_accuracy);
+    js_double(&j, "rate", e->rate);
+    js_double(&j, "photos_per_second", e->photos_per_second);
+    js_double(&j, "seconds", e->seconds);
+    js_bool(&j, "best", e->best);
+    js_object_end(&j);
+    if (fflush(w->log)) w->failed = errno;
+}
+
+static void print_epoch(const tw_epoch *e)
+{
+    if (e->epoch == 0)
+        printf("head alone: validation accuracy %.3f, loss %.4f\n", e->val_accuracy, e->val_loss);
+    else
+        printf(
+            "epoch %zu of %zu: loss %.4f, validation accuracy %.3f, loss %.4f, %.1f photos/s%s\n",
+            e->epoch, e->epochs, e->loss, e->val_accuracy, e->val_loss, e->photos_per_second,
+            e->best ? ", the best so far" : "");
+}
+
+static int told(void *user, const tw_epoch *e)
+{
+    watching *const w = user;
+    log_epoch(w, e);
+    if (w->s->opts.json) return 0;
+    session_before_output(w->s);
+    print_epoch(e);
+    session_flush(w->s);
+    return 0;
+}
+
+/* ---- what came of it ----------------------------------------------------------------------- */
+
+static void print_text(session *s, const tw_dataset *dataset, const tw_report *report,
+                       const char *output)
+{
+    tw_summary sum;
+    tw_report_summary(report, &sum);
+    printf("split: %zu to train, %zu to test\n", sum.n_train, sum.n_test);
+    report_skipped_text(dataset, report);
+    report_text(report);
+    printf("\nmodel: ");
+    text_escaped(stdout, output);
+    printf("\nnext:  ");
+    text_shell(stdout, s->program);
+    printf(" predict ");
+    text_shell(stdout, output);
+    puts(" PHOTO...");
+}
+
+static void print_json(session *s, const tw_model *model, const tw_dataset *dataset,
+                       const tw_report *report, const char *output)
+{
+    js *const j = &s->json;
+    tw_summary sum;
+    tw_report_summary(report, &sum);
+    js_object(j, NULL);
+    js_name(j, "model", output);
+    js_name(j, "backbone", tw_backbone_name(tw_model_backbone(model)));
+    js_names(j, "classes", report_class_at, report);
+    js_size(j, "n_train", sum.n_train);
+    js_size(j, "n_test", sum.n_test);
+    report_json(j, report);
+    report_skipped_json(j, dataset, report);
+    js_object_end(j);
+}
+
+static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opts,
+                    const char *output)
+{
+    tw_model *model = NULL;
+    tw_report *report = NULL;
+    watching w = {.s = s};
+    int code = 0;
+    if (s->opts.log && !(w.log = fopen(s->opts.log, opts->resume ? "ab" : "wb")))
+        return session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(errno));
+    opts->told = told;
+    opts->user = &w;
+    tw_status status = tw_model_finetune(s->ctx, dataset, opts, &model, &report);
+    if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
+    if (code == 0 && w.failed)
+        code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
+    if (code == 0) code = session_interrupted(s);
+    if (code == 0) {
+        status = tw_model_save(s->ctx, model, output);
+        if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    }
+    if (code == 0) {
+        session_before_output(s);
+        if (s->opts.json)
+            print_json(s, model, dataset, report, output);
+        else
+            print_text(s, dataset, report, output);
+    }
+    tw_report_free(report);
+    tw_model_free(model);
+    return code;
+}
+
+static int run(session *s)
+{
+    static const char suffix[] = ".checkpoint";
+    const options *const o = &s->opts;
+    const char *const output = o->output ? o->output : default_output;
+    tw_dataset *dataset = NULL;
+    tw_dataset_opts opts;
+    tw_finetune_opts tune;
+    int code = output_check(s, output, OUTPUT_TOPWORK);
+    if (code) return code;
+    char *const beside = malloc(strlen(output) + sizeof suffix);
+    if (!beside) return session_fail_nomem(s);
+    strcpy(beside, output);
+    strcat(beside, suffix);
+    read_options(s, &tune);
+    tune.checkpoint = o->checkpoint ? o->checkpoint : beside;
+    tw_dataset_opts_init(&opts);
+    opts.categories = (const char *const *)o->categories.items;
+    opts.n_categories = o->categories.count;
+    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
+    if (status != TW_OK) code = session_fail(s, status, PHASE_DATA);
+    if (code == 0) {
+        session_before_output(s);
+        if (!o->json) report_classes_text(dataset);
+        session_flush(s);
+        code = session_interrupted(s);
+    }
+    if (code == 0) session_use_cache(s);
+    if (code == 0) code = finetune(s, dataset, &tune, output);
+    tw_dataset_free(dataset);
+    free(beside);
+    return code;
+}
+
+static const option_use uses[] = {
+    {OPT_OUTPUT,
+     "The model file. Default: model.tw. An existing file is replaced only when topwork wrote it."},
+    {OPT_FORCE, NULL},
+    {OPT_CATEGORIES, NULL},
+    {OPT_BACKBONE, "The pretrained network to train on: a name or a file. Default: sapling."},
+    {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
+                    "machine has it."},
+    {OPT_TEST_SIZE, NULL},
+    {OPT_SEED, "Of the split, the order of photos and how they are varied. Default: 42."},
+    {OPT_STRATIFY, NULL},
+    {OPT_NO_STRATIFY, NULL},
+    {OPT_GROUPS, NULL},
+    {OPT_UNFREEZE, NULL},
+    {OPT_OPTIMISER, NULL},
+    {OPT_EPOCHS, NULL},
+    {OPT_TUNE_PATIENCE, NULL},
+    {OPT_TUNE_BATCH, NULL},
+    {OPT_LR, NULL},
+    {OPT_WARMUP, NULL},
+    {OPT_WEIGHT_DECAY, NULL},
+    {OPT_LAYER_DECAY, NULL},
+    {OPT_SMOOTHING, NULL},
+    {OPT_MIXUP, NULL},
+    {OPT_EMA, NULL},
+    {OPT_CLASS_WEIGHT, NULL},
+    {OPT_CROP_AREA, NULL},
+    {OPT_NO_MIRROR, NULL},
+    {OPT_JITTER, NULL},
+    {OPT_ERASE, NULL},
+    {OPT_CHECKPOINT, NULL},
+    {OPT_RESUME, NULL},
+    {OPT_LOG, NULL},
+    {OPT_CACHE, NULL},
+    {OPT_NO_CACHE, NULL},
+    {OPT_CACHE_SIZE, NULL},
+    {OPT_JSON, NULL},
+    {OPT_THREADS, NULL},
+    {OPT_PROGRESS, NULL},
+    {OPT_QUIET, NULL},
+    {OPT_HELP, NULL},
+};
+
+const command command_finetune = {
+    .name = "finetune",
+    .summary = "train the pretrained network itself on labelled photos",
+    .operands = "(FOLDER | MANIFEST)",
+    .least = 1,
+    .most = 1,
+    .uses = uses,
+    .use_count = LEN(uses),
+    .description =
+        "Begins as train does: a head on the features of the backbone as it is. Then the backbone "
+        "learns, too: epochs over photos that are cut, mirrored and recoloured at random. A "
+        "seventh of the training part is held back to tell which epoch was best (had the least "
+        "loss there); its weights are "
+        "kept, or those before the first epoch where none was better. The test part is measured "
+        "once, at the end. The model is a model as any other.\n\n"
+        "After each epoch a checkpoint is written; a run that was stopped goes on from there with "
+        "--resume and comes to the same weights, bit for bit.",
+    .output = "A line an epoch, then what train prints. --json: {\"model\", \"backbone\", "
+              "\"classes\", \"n_train\", \"n_test\", ...} as train's. --log: {\"epoch\", \"loss\", "
+              "\"val_loss\", \"val_accuracy\", \"rate\", \"photos_per_second\", \"seconds\", "
+              "\"best\"} a line; epoch 0 is the head alone.",
+    .examples = "$ topwork finetune photos/ -o pets.tw\n\n"
+                "$ topwork finetune photos/ -o pets.tw --unfreeze last-block --epochs 20\n\n"
+                "$ topwork finetune photos/ -o pets.tw --resume\n",
+    .run = run,
+};

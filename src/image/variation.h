@@ -1,0 +1,34 @@
+/* variation.h - a recipe applied to a part of a photo, mirrored and with other colours: what
+ * augmentation asks of this room. Which part and which colours is not decided here. */
+#ifndef TWI_IMAGE_VARIATION_H
+#define TWI_IMAGE_VARIATION_H
+
+#include "image/image.h"
+
+typedef struct twi_variation {
+    bool whole;    /* the recipe's own frame; box is not looked at */
+    double box[4]; /* left, top, right, bottom of the part that fills the input, in pixels */
+    bool mirror;   /* left becomes right */
+    /* Factors, 1 for none, applied in this order as Pillow's ImageEnhance words them: towards
+     * black, towards the picture's mean grey, towards its own grey. */
+    double brightness, contrast, saturation;
+    size_t erase[4]; /* left, top, right, bottom of a part of the input set to the mean (0 after
+                        normalising), in its pixels; empty: none */
+} twi_variation;
+
+/* Chooses a variation for a photo of that size; called between decoding and resizing. */
+typedef void (*twi_variation_fn)(const void *user, size_t width, size_t height, twi_variation *out);
+
+typedef struct twi_encoded_photo {
+    tw_bytes bytes;
+    const char *name;  /* for messages */
+    size_t max_pixels; /* as in twi_decode_opts */
+} twi_encoded_photo;
+
+/* twi_recipe_apply() with what choose says. TW_ERR_UNSUPPORTED: a recipe that resizes as
+ * scikit-image does. */
+tw_status twi_recipe_vary(tw_ctx *ctx, const twi_recipe *recipe, const twi_encoded_photo *photo,
+                          twi_variation_fn choose, const void *user, twi_recipe_scratch *scratch,
+                          float *dst);
+
+#endif

@@ -1,0 +1,39 @@
+/* private.h - shared by the files of this room: a run of the loop. */
+#ifndef TWI_TUNE_PRIVATE_H
+#define TWI_TUNE_PRIVATE_H
+
+#include "tune/tune.h"
+
+typedef struct twi_tune_slot { /* one picture of a batch */
+    twi_recipe_scratch scratch;
+    unsigned char *file;
+    size_t capacity;
+} twi_tune_slot;
+
+typedef struct twi_tune_loop {
+    tw_ctx *ctx;
+    twi_trainer *trainer;
+    twi_optimiser *optimiser;
+    const twi_tune_photos *photos;
+    const twi_tune_opts *opts;
+    twi_tune_slot *slots;                /* [batch] */
+    float *pictures, *scores, *gradient; /* of one batch */
+    uint32_t *labels, *mixed;            /* [batch] */
+    float *share, *weights;              /* [batch], [k] */
+    size_t *order;                       /* [n_train] */
+    float *values, *best;                /* parameters: for a checkpoint; of the best epoch */
+    size_t n_values, each;               /* each: floats of a picture */
+    size_t epoch;                        /* done */
+    twi_tune_result result;
+} twi_tune_loop;
+
+/* Pictures photo [n] into l->pictures; epoch 0: as they are, not varied. */
+tw_status twi_tune_load(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch);
+
+void twi_tune_gather(const twi_tune_loop *l, float *to); /* the trainer's parameters */
+void twi_tune_scatter(const twi_tune_loop *l, const float *from);
+
+tw_status twi_tune_save(twi_tune_loop *l);
+tw_status twi_tune_restore(twi_tune_loop *l);
+
+#endif

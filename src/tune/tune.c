@@ -1,0 +1,297 @@
+/* tune.c - epochs. */
+#include "tune/tune.h"
+
+#include "tune/private.h"
+
+#include <math.h>
+#include <string.h>
+
+void twi_tune_gather(const twi_tune_loop *l, float *to)
+{
+    for (size_t i = 0; i < twi_trainer_parameter_count(l->trainer); i++) {
+        const twi_parameter *p = twi_trainer_parameter(l->trainer, i);
+        memcpy(to, p->value, p->count * sizeof *to);
+        to += p->count;
+    }
+}
+
+void twi_tune_scatter(const twi_tune_loop *l, const float *from)
+{
+    for (size_t i = 0; i < twi_trainer_parameter_count(l->trainer); i++) {
+        const twi_parameter *p = twi_trainer_parameter(l->trainer, i);
+        memcpy(p->value, from, p->count * sizeof *from);
+        from += p->count;
+    }
+}
+
+/* ---- validation ---------------------------------------------------------------------------- */
+
+/* The last batch is filled up with its own first photo, which does not count. */
+static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const twi_tune_photos *p = l->photos;
+    const size_t batch = l->opts->batch;
+    double loss = 0.0;
+    size_t right = 0;
+    for (size_t at = 0; at < p->n_val; at += batch) {
+        const size_t n = p->n_val - at < batch ? p->n_val - at : batch;
+        tw_status st = twi_tune_load(l, p->val + at, n, 0);
+        if (st != TW_OK) return st;
+        for (size_t i = n; i < batch; i++)
+            memcpy(l->pictures + i * l->each, l->pictures, l->each * sizeof *l->pictures);
+        st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores);
+        if (st == TW_OK) st = twi_progress(l->ctx, "validate", at + n, p->n_val, 0);
+        if (st != TW_OK) return st;
+        for (size_t i = 0; i < n; i++) {
+            const float *z = l->scores + i * p->k;
+            size_t largest = 0;
+            l->labels[i] = p->labels[p->val[at + i]];
+            for (size_t c = 1; c < p->k; c++) largest = z[c] > z[largest] ? c : largest;
+            right += largest == l->labels[i];
+        }
+        loss += (double)n *
+                twi_cross_entropy(&(twi_targets){.labels = l->labels}, l->scores, n, p->k, NULL);
+    }
+    e->val_loss = loss / (double)p->n_val;
+    e->val_accuracy = (double)right / (double)p->n_val;
+    return TW_OK;
+}
+
+/* By the loss: of a few dozen photos the accuracy says little. */
+static bool better(const twi_tune_epoch *a, const twi_tune_epoch *b)
+{
+    if (a->val_loss != b->val_loss) return a->val_loss < b->val_loss;
+    return a->val_accuracy > b->val_accuracy;
+}
+
+/* Measures what would be kept now, and keeps it if it is the best. */
+static tw_status judge(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    twi_optimiser_exchange(l->optimiser);
+    const tw_status st = measure(l, e);
+    if (st == TW_OK && !(isfinite(e->val_loss))) {
+        twi_optimiser_exchange(l->optimiser);
+        return twi_fail(l->ctx, TW_ERR_DIVERGED,
+                        "the validation loss is not finite; try a smaller learning rate");
+    }
+    e->best = st == TW_OK && (e->epoch == 0 || better(e, &l->result.best));
+    if (e->best) {
+        l->result.best = *e;
+        twi_tune_gather(l, l->best);
+    }
+    twi_optimiser_exchange(l->optimiser);
+    return st;
+}
+
+/* ---- training ------------------------------------------------------------------------------ */
+
+/* A share from Beta(alpha, alpha), by Johnk's method (1964): exact for alpha up to 1. */
+static double beta(twi_rng *rng, double alpha)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        const double x = pow(twi_rng_double(rng), 1.0 / alpha);
+        const double y = pow(twi_rng_double(rng), 1.0 / alpha);
+        if (x + y > 0.0 && x + y <= 1.0) return x / (x + y);
+    }
+    return 1.0;
+}
+
+/* Zhang et al. (2018), mixup: each picture with the one that lies opposite in the batch. */
+static void mix(twi_tune_loop *l, twi_rng *rng)
+{
+    const size_t batch = l->opts->batch;
+    const double drawn = beta(rng, l->opts->mixup), share = fmax(drawn, 1.0 - drawn);
+    for (size_t i = 0; i < batch; i++) {
+        l->mixed[i] = l->labels[batch - 1 - i];
+        l->share[i] = (float)share;
+    }
+    for (size_t i = 0; i < batch / 2; i++) {
+        float *a = l->pictures + i * l->each, *b = l->pictures + (batch - 1 - i) * l->each;
+        for (size_t k = 0; k < l->each; k++) {
+            const float x = a[k], y = b[k];
+            a[k] = (float)share * x + (float)(1.0 - share) * y;
+            b[k] = (float)share * y + (float)(1.0 - share) * x;
+        }
+    }
+}
+
+static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, twi_rng *rng,
+                             double *loss)
+{
+    const size_t batch = l->opts->batch, k = l->photos->k;
+    twi_targets targets = {.labels = l->labels,
+                           .weights = l->opts->balanced ? l->weights : NULL,
+                           .smoothing = l->opts->smoothing};
+    tw_status st = twi_tune_load(l, photo, batch, epoch);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < batch; i++) l->labels[i] = l->photos->labels[photo[i]];
+    if (l->opts->mixup > 0.0) {
+        mix(l, rng);
+        targets.mixed = l->mixed, targets.share = l->share;
+    }
+    if ((st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores)) != TW_OK) return st;
+    *loss = twi_cross_entropy(&targets, l->scores, batch, k, l->gradient);
+    if (!isfinite(*loss))
+        return twi_fail(l->ctx, TW_ERR_DIVERGED,
+                        "the loss is not finite in epoch %zu; try a smaller learning rate", epoch);
+    return twi_trainer_backward(l->ctx, l->trainer, l->gradient);
+}
+
+static size_t steps_of(const twi_tune_loop *l)
+{
+    return l->photos->n_train / l->opts->batch; /* what is left over comes in another epoch */
+}
+
+static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const size_t steps = steps_of(l), all = steps * l->opts->epochs;
+    const twi_schedule schedule = {.rate = l->opts->rate,
+                                   .floor = 0.0,
+                                   .warmup = (size_t)(l->opts->warmup * (double)all),
+                                   .steps = all};
+    twi_rng rng;
+    double sum = 0.0, loss = 0.0;
+    const double start = twi_seconds();
+    twi_draw_rng(l->opts->seed, e->epoch, 0, &rng);
+    memcpy(l->order, l->photos->train, l->photos->n_train * sizeof *l->order);
+    twi_rng_shuffle(&rng, l->order, l->photos->n_train);
+    for (size_t s = 0; s < steps; s++) {
+        const size_t done = (e->epoch - 1) * steps + s;
+        tw_status st = train_batch(l, l->order + s * l->opts->batch, e->epoch, &rng, &loss);
+        if (st != TW_OK) return st;
+        e->rate = twi_schedule_rate(&schedule, done);
+        twi_optimiser_step(l->optimiser, e->rate);
+        sum += loss;
+        if ((st = twi_progress(l->ctx, "tune", done + 1, all, 0)) != TW_OK) return st;
+    }
+    e->loss = sum / (double)steps;
+    e->photos_per_second = (double)(steps * l->opts->batch) / (twi_seconds() - start);
+    return TW_OK;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static tw_status prepare(twi_tune_loop *l)
+{
+    const size_t batch = l->opts->batch, k = l->photos->k;
+    l->each = l->photos->recipe->height * l->photos->recipe->width * 3;
+    for (size_t i = 0; i < twi_trainer_parameter_count(l->trainer); i++)
+        l->n_values += twi_trainer_parameter(l->trainer, i)->count;
+    tw_status st = twi_zalloc(l->ctx, batch, &l->slots);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch * l->each, &l->pictures);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->scores);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->gradient);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->labels);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->mixed);
+    if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->share);
+    if (st == TW_OK) st = twi_alloc(l->ctx, k, &l->weights);
+    if (st == TW_OK) st = twi_alloc(l->ctx, l->photos->n_train, &l->order);
+    if (st == TW_OK) st = twi_alloc(l->ctx, l->n_values, &l->values);
+    if (st == TW_OK) st = twi_alloc(l->ctx, l->n_values, &l->best);
+    return st;
+}
+
+static tw_status balance(twi_tune_loop *l)
+{
+    const twi_tune_photos *p = l->photos;
+    uint32_t *labels;
+    const tw_status st = twi_alloc(l->ctx, p->n_train, &labels);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < p->n_train; i++) labels[i] = p->labels[p->train[i]];
+    twi_balanced_weights(labels, p->n_train, p->k, l->weights);
+    twi_free(labels);
+    return TW_OK;
+}
+
+static void release(twi_tune_loop *l)
+{
+    for (size_t i = 0; l->slots && i < l->opts->batch; i++) {
+        twi_recipe_scratch_free(&l->slots[i].scratch);
+        twi_free(l->slots[i].file);
+    }
+    twi_free(l->slots);
+    twi_free(l->pictures);
+    twi_free(l->scores);
+    twi_free(l->gradient);
+    twi_free(l->labels);
+    twi_free(l->mixed);
+    twi_free(l->share);
+    twi_free(l->weights);
+    twi_free(l->order);
+    twi_free(l->values);
+    twi_free(l->best);
+}
+
+static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_photos *p,
+                       const twi_tune_opts *o)
+{
+    if (p->n_train < o->batch || o->batch == 0 || p->n_val == 0)
+        return twi_fail(ctx, TW_ERR_DATA,
+                        "%zu photos to train on and %zu to validate on; a batch of %zu and at "
+                        "least 1 are needed",
+                        p->n_train, p->n_val, o->batch);
+    if (twi_trainer_output_count(trainer) != p->k)
+        return twi_fail(ctx, TW_ERR_ARG, "the network gives %zu scores for %zu classes",
+                        twi_trainer_output_count(trainer), p->k);
+    if (!(o->rate > 0.0) || !(o->warmup >= 0.0 && o->warmup < 1.0) ||
+        !(o->smoothing >= 0.0 && o->smoothing < 1.0) || !(o->mixup >= 0.0 && o->mixup <= 1.0))
+        return twi_fail(ctx, TW_ERR_ARG,
+                        "the learning rate must be above 0, warm-up and label smoothing 0 to "
+                        "below 1, mixup 0 to 1");
+    return TW_OK;
+}
+
+static tw_status epochs(twi_tune_loop *l, bool *stop)
+{
+    const twi_tune_opts *o = l->opts;
+    while (!*stop && l->epoch < o->epochs) {
+        twi_tune_epoch e = {.epoch = l->epoch + 1, .epochs = o->epochs};
+        const double start = twi_seconds();
+        tw_status st = train_epoch(l, &e);
+        if (st == TW_OK) st = judge(l, &e);
+        if (st != TW_OK) return st;
+        e.seconds = twi_seconds() - start;
+        l->epoch = e.epoch;
+        if (o->checkpoint && (st = twi_tune_save(l)) != TW_OK) return st;
+        if (o->told && o->told(o->user, &e)) *stop = true;
+        if (o->patience > 0 && l->epoch - l->result.best.epoch >= o->patience) *stop = true;
+    }
+    return TW_OK;
+}
+
+tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimiser,
+                       const twi_tune_photos *photos, const twi_tune_opts *opts,
+                       twi_tune_result *out)
+{
+    twi_tune_loop l = {
+        .ctx = ctx, .trainer = trainer, .optimiser = optimiser, .photos = photos, .opts = opts};
+    bool stop = false;
+    tw_status st = check(ctx, trainer, photos, opts);
+    if (st != TW_OK) return st;
+    if ((st = prepare(&l)) != TW_OK) goto done;
+    if ((st = balance(&l)) != TW_OK) goto done;
+    if (opts->resume) {
+        if ((st = twi_tune_restore(&l)) != TW_OK) goto done;
+        stop = opts->patience > 0 && l.epoch - l.result.best.epoch >= opts->patience;
+    } else {
+        twi_tune_epoch e = {.epochs = opts->epochs, .loss = (double)NAN};
+        const double start = twi_seconds();
+        if ((st = judge(&l, &e)) != TW_OK) goto done;
+        e.seconds = twi_seconds() - start;
+        l.result.first = e;
+        if (opts->told && opts->told(opts->user, &e)) stop = true;
+    }
+    st = epochs(&l, &stop);
+    if (st == TW_ERR_DIVERGED && l.result.best.epoch > 0) {
+        twi_log(ctx, TW_LOG_WARNING, "%s; the weights of epoch %zu are kept", tw_last_error(ctx),
+                l.result.best.epoch);
+        st = TW_OK;
+    }
+    if (st != TW_OK) goto done;
+    twi_tune_scatter(&l, l.best);
+    l.result.epochs = l.epoch;
+    *out = l.result;
+done:
+    release(&l);
+    return st;
+}

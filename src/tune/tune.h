@@ -1,0 +1,58 @@
+/* tune.h - the loop: epochs over photos, validation, the best weights so far, checkpoints. */
+#ifndef TWI_TUNE_TUNE_H
+#define TWI_TUNE_TUNE_H
+
+#include "tune/augment.h"
+#include "tune/loss.h"
+#include "tune/optimiser.h"
+
+typedef struct twi_tune_photos {
+    const char *(*path)(const void *user, size_t photo);
+    const void *user;
+    const uint32_t *labels;    /* by photo */
+    const size_t *train, *val; /* photos */
+    size_t n_train, n_val;     /* both at least 1 */
+    size_t k;
+    const twi_recipe *recipe;
+    size_t max_pixels;
+} twi_tune_photos;
+
+typedef struct twi_tune_epoch {
+    size_t epoch, epochs; /* 0: before the first step */
+    double loss;          /* mean over the epoch's batches, augmented; NaN for epoch 0 */
+    double val_loss, val_accuracy;
+    double rate, photos_per_second, seconds;
+    bool best; /* so far */
+} twi_tune_epoch;
+
+typedef struct twi_tune_opts {
+    uint32_t seed;
+    size_t epochs, batch, patience; /* patience: epochs without a better one; 0: all are run */
+    double rate, warmup;            /* warmup: share of all steps */
+    double smoothing, mixup;        /* mixup: alpha of its beta distribution; 0: none */
+    bool balanced;
+    twi_augment_opts augment;
+    const char *checkpoint; /* written after each epoch; NULL: none */
+    bool resume;            /* start from it */
+    const char *identity;   /* what a checkpoint must have been made with, besides the above */
+    /* Told of each epoch; may be NULL. Non-zero: stop, and keep the best. */
+    int (*told)(void *user, const twi_tune_epoch *epoch);
+    void *user;
+} twi_tune_opts;
+
+typedef struct twi_tune_result {
+    twi_tune_epoch first, best; /* before the first step; the epoch whose weights are kept */
+    size_t epochs;              /* run, in all */
+} twi_tune_result;
+
+/* Trains trainer, whose output is class scores [batch, k], with optimiser; both of opts->batch. At
+ * the end the trainer's parameters are those of the epoch that did best on val (by its loss), which
+ * may be epoch 0: those it came with. Where the optimiser averages, averages are what is measured
+ * and kept. Equal inputs give equal bits, also when stopped and resumed. TW_ERR_DIVERGED: the loss
+ * is not finite. TW_ERR_CANCELLED: through progress (stage "tune"); the last epoch's checkpoint is
+ * there. */
+tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimiser,
+                       const twi_tune_photos *photos, const twi_tune_opts *opts,
+                       twi_tune_result *out);
+
+#endif
