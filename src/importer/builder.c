@@ -262,6 +262,29 @@ static const twi_tensor *claim_kernel(twi_builder *b, const char *layer, const s
     return keep(b, name, t, 4, (size_t[]){t->dims[1], 1, t->dims[2], t->dims[3]});
 }
 
+/* Keras's ResNeXt (keras.applications.resnet, block3) has no grouped convolutions: a depthwise one
+ * of c outputs a channel, whose outputs it then sums over the c channels of a group. Output m of
+ * group g is output m of its channels j: weight[g c + m, j] = kernel[m, g c + j]. */
+static const twi_tensor *claim_summed(twi_builder *b, const char *layer, const size_t *need)
+{
+    char name[160];
+    snprintf(name, sizeof name, "%s.weight", layer);
+    const size_t each = need[1], taps = need[2] * need[3];
+    const size_t dims[] = {need[0], each, need[2], need[3]};
+    float *kernel, *values;
+    const twi_tensor *t = look_up(b, name, 4, (const size_t[]){each, need[0], need[2], need[3]});
+    const twi_tensor *made = twi_builder_fresh(b, name, 4, dims, &values);
+    if (!t || !made || (b->status = twi_alloc(b->ctx, t->count, &kernel)) != TW_OK) return NULL;
+    b->status = twi_tensor_floats(b->ctx, t, kernel);
+    for (size_t o = 0; o < need[0] && b->status == TW_OK; o++)
+        for (size_t j = 0; j < each; j++)
+            memcpy(values + (o * each + j) * taps,
+                   kernel + (o % each * need[0] + o / each * each + j) * taps,
+                   taps * sizeof *values);
+    twi_free(kernel);
+    return b->status == TW_OK ? made : NULL;
+}
+
 /* Groups of a convolution over in channels. */
 static size_t groups_of(twi_builder *b, const char *layer, size_t in, size_t groups)
 {
@@ -280,7 +303,11 @@ uint32_t twi_build_conv(twi_builder *b, uint32_t in, const char *name, twi_taps 
     const size_t groups = groups_of(b, name, channels, taps.groups);
     const size_t need[] = {taps.groups == TWI_DEPTHWISE ? channels : taps.out, channels / groups,
                            taps.kernel, taps.width > 0 ? taps.width : taps.kernel};
-    const twi_tensor *weight = claim_kernel(b, name, need);
+    const bool summed =
+        b->weights->convention == TWI_KERAS && groups > 1 && taps.groups != TWI_DEPTHWISE;
+    const twi_tensor *weight =
+        summed ? claim_summed(b, name, (const size_t[]){channels, need[1], need[2], need[3]})
+               : claim_kernel(b, name, need);
     const size_t out = weight ? weight->dims[0] : 0;
     size_t side;
     const twi_node node = {.op = TWI_OP_CONV,
