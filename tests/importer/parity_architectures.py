@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity  # noqa: E402
 
 FAMILIES = [  # small members first; what follows "|" runs with --all
-    "vgg11 | vgg13 vgg16 vgg19", "| vgg11_bn vgg13_bn vgg16_bn vgg19_bn", "resnet18 | resnet34 resnet50 resnet101 resnet152",
+    "| vgg11 vgg13 vgg16 vgg19", "| vgg11_bn vgg13_bn vgg16_bn vgg19_bn", "| resnet18 resnet34 resnet50 resnet101 resnet152",
     "resnext50_32x4d | resnext101_32x8d resnext101_64x4d", "| wide_resnet50_2 wide_resnet101_2",
     "squeezenet1_0 squeezenet1_1 |", "densenet121 | densenet161 densenet169 densenet201", "googlenet |", "inception_v3 |",
     "mobilenet_v2 mobilenet_v3_small mobilenet_v3_large |",
@@ -140,7 +140,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--table", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     chosen = [n for n in args.names if not os.path.isdir(n)]
     tool = os.path.join(os.path.dirname(args.program), "../tests/engine/engine-tool")
     torch.set_grad_enabled(False)
