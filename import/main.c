@@ -43,7 +43,8 @@ static const struct option long_options[] = {
 static const char usage[] =
     "usage: topwork-import FILE --arch NAME -o OUT.tw [options]\n"
     "\n"
-    "Reads pretrained weights (safetensors with torchvision's names, or Keras HDF5) and\n"
+    "Reads pretrained weights (safetensors or NumPy .npz with torchvision's\n"
+    "names, or Keras HDF5) and\n"
     "writes a backbone file: graph, weights and preprocessing recipe.\n"
     "\n"
     "  -a, --arch NAME       whose weights they are; --list shows what is known\n"

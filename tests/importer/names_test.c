@@ -93,14 +93,14 @@ static void networks_grow_from_messages(void **state)
         {"mobilenet_v2", TWI_KERAS, 4, 260},
         {"mobilenet_v3_small", TWI_KERAS, 4, 206},
         {"shufflenet_v2_x1_0", TWI_TORCHVISION, 4, 280},
-        {"regnet_x_400mf", TWI_TORCHVISION, 4, 350},
+        {"regnet_x_400mf", TWI_TORCHVISION, 4, 355},
         {"vit_b_32", TWI_TORCHVISION, 24, 150},
         {"xception", TWI_KERAS, 4, 234},
         {"convnext_tiny", TWI_TORCHVISION, 4, 178},
     };
     for (size_t i = 0; i < TWI_LEN(rows); i++) {
         const size_t n = grow(rows[i].arch, rows[i].convention, rows[i].any);
-        print_message("%s: %zu weights\n", rows[i].arch, n);
+        if (n != rows[i].weights) fail_msg("%s has %zu weights", rows[i].arch, n);
     }
 }
 
