@@ -24,6 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char *rest = strchr(text, '\n');
         if (rest) *rest++ = '\0';
         (void)twi_keras_part(text, rest ? rest : text);
+        char owner[16];
+        const char *const names[] = {text, rest ? rest : text};
+        (void)twi_keras_is_nested(names, 2);
+        (void)twi_keras_is_count(names[1]);
+        if (twi_keras_owner(names[1], owner, sizeof owner) && strlen(owner) >= sizeof owner)
+            abort();
         const tw_status st = twi_recipe_override(ctx, recipe, rest ? rest : text, &merged);
         if (st == TW_OK && twi_json_length(merged) != 5) abort();
         if (st != TW_OK && !tw_last_error(ctx)[0]) abort();

@@ -142,7 +142,8 @@ static tw_status read_names(h5_reader *in, hid_t group, const char *name, name_l
 /* Array and the name it will have. */
 typedef struct h5_array {
     hid_t id;
-    const char *layer, *name;
+    const char *layer, *name; /* in the file */
+    const char *owner;        /* the layer it belongs to: layer, or one nested in it */
     size_t rank, dims[4], count;
 } h5_array;
 
@@ -207,14 +208,14 @@ static tw_status measure(h5_reader *in, h5_array *array)
 /* Reads array into the list of weights, in our layout and under our name. */
 static tw_status keep_array(h5_reader *in, const h5_array *array)
 {
-    const char *part = twi_keras_part(array->layer, array->name);
+    const char *part = twi_keras_part(array->owner, array->name);
     size_t dims[4];
     float *raw = NULL;
     char *name = NULL;
     void *data;
     /* A weight of no known kind keeps its name: the architecture will call it by it when it refuses
      * it. */
-    tw_status st = twi_asprintf(in->ctx, &name, "%s%s%s", array->layer, part ? "." : "/",
+    tw_status st = twi_asprintf(in->ctx, &name, "%s%s%s", array->owner, part ? "." : "/",
                                 part ? part : array->name);
     if (st != TW_OK) return st;
     if (!twi_keras_dims(array->rank, array->dims, dims)) {
@@ -236,12 +237,19 @@ done:
     return st;
 }
 
-static tw_status read_array(h5_reader *in, hid_t group, const char *layer, const char *name)
+static tw_status read_array(h5_reader *in, hid_t group, const char *layer, const char *name,
+                            bool nested)
 {
+    char owner[256];
+    if (nested && !twi_keras_owner(name, owner, sizeof owner))
+        return twi_fail(in->ctx, TW_ERR_FORMAT, "%s: %s/%s does not name its layer", in->path,
+                        layer, name);
     if (in->out->tensors.n == MAX_WEIGHTS)
         return twi_fail(in->ctx, TW_ERR_FORMAT, "%s: more than %d weights", in->path, MAX_WEIGHTS);
-    h5_array array = {
-        .layer = layer, .name = name, .id = H5Dopen2(group, name, in->dataset_access)};
+    h5_array array = {.layer = layer,
+                      .name = name,
+                      .owner = nested ? owner : layer,
+                      .id = H5Dopen2(group, name, in->dataset_access)};
     if (array.id < 0)
         return twi_fail(in->ctx, TW_ERR_FORMAT, "%s: %s/%s is listed but not there", in->path,
                         layer, name);
@@ -261,8 +269,10 @@ static tw_status read_layer(h5_reader *in, const char *layer)
         return twi_fail(in->ctx, TW_ERR_FORMAT, "%s: layer %s is listed but not there", in->path,
                         layer);
     tw_status st = read_names(in, group, "weight_names", &names);
+    const bool nested = twi_keras_is_nested(names.items, names.n);
     for (size_t i = 0; i < names.n && st == TW_OK; i++)
-        st = read_array(in, group, layer, names.items[i]);
+        if (!twi_keras_is_count(names.items[i]))
+            st = read_array(in, group, layer, names.items[i], nested);
     name_list_free(&names);
     H5Gclose(group);
     return st;

@@ -322,6 +322,8 @@ static tw_status from_architecture(import_job *job)
                         job->weights.format);
     st = twi_recipe_override(job->ctx, recipe, job->opts->recipe_json, &job->recipe);
     if (st != TW_OK) return st;
+    const int64_t side = twi_json_as_integer(twi_json_get(job->recipe, "height"), 0);
+    if (side > 0 && side <= 16384) job->weights.side = (size_t)side;
     st = job->arch->build(job->ctx, job->arch, &job->weights, &job->network);
     return st == TW_ERR_FORMAT || st == TW_ERR_UNSUPPORTED
                ? twi_fail_prefix(job->ctx, st, "%s: ", job->path)

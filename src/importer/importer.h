@@ -22,6 +22,8 @@ typedef enum twi_convention {
 typedef struct twi_weights {
     twi_tensors tensors;
     twi_convention convention;
+    size_t side; /* of the pictures the network is built for (its recipe's height): padding and
+                  * windows of some networks depend on it. 0: 224 */
     const char *format; /* "safetensors", "keras-hdf5"; static */
     char *classes;      /* class names that the file itself carries, one a line; NULL: none */
     void *owner;        /* what keeps the data alive */
@@ -47,7 +49,8 @@ typedef struct twi_architecture { /* a row of the table in architectures.c */
     tw_status (*build)(tw_ctx *ctx, const struct twi_architecture *self, const twi_weights *weights,
                        twi_network **out);
     const size_t
-        *sizes; /* what build needs to know: layers a block, blocks a stage; 0-terminated */
+        *sizes;     /* what build needs to know: layers a block, blocks a stage; 0-terminated */
+    size_t variant; /* of a family, in the words of its build function */
 } twi_architecture;
 const twi_architecture *twi_architecture_find(const char *name); /* NULL: none */
 const twi_architecture *twi_architecture_at(size_t i);           /* NULL past the end */

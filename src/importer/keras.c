@@ -13,6 +13,12 @@ static const struct part_row {
     {"b", "bias"},
     {"gamma", "weight"},
     {"beta", "bias"},
+    {"depthwise_kernel", "weight"},
+    {"pointwise_kernel", "pointwise.weight"}, /* of a separable convolution */
+    {"layer_scale_gamma", "weight"},          /* ConvNeXt's, in Keras 3 and in 2 */
+    {"Variable", "weight"},
+    {"mean", "running_mean"}, /* of a Normalization layer */
+    {"variance", "running_var"},
     {"moving_mean", "running_mean"},
     {"running_mean", "running_mean"},
     {"moving_variance", "running_var"},
@@ -38,6 +44,41 @@ const char *twi_keras_part(const char *layer, const char *weight)
         if (strlen(parts[i].keras) == length && memcmp(parts[i].keras, part, length) == 0)
             return parts[i].ours;
     return NULL;
+}
+
+bool twi_keras_is_count(const char *weight)
+{
+    const char *slash = strrchr(weight, '/'), *part = slash ? slash + 1 : weight;
+    const size_t length = without_number(part, strcspn(part, ":"));
+    return length == 5 && memcmp(part, "count", 5) == 0;
+}
+
+/* Length of a weight's name without its part: "a/b" of "a/b/kernel:0". */
+static size_t owner_length(const char *weight)
+{
+    const char *slash = strrchr(weight, '/');
+    return slash ? (size_t)(slash - weight) : 0;
+}
+
+bool twi_keras_is_nested(const char *const *weights, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const size_t length = owner_length(weights[i]);
+        if (length != owner_length(weights[0]) || memcmp(weights[i], weights[0], length) != 0)
+            return true;
+    }
+    return false;
+}
+
+bool twi_keras_owner(const char *weight, char *owner, size_t room)
+{
+    const size_t length = owner_length(weight);
+    size_t start = length; /* the last component */
+    while (start > 0 && weight[start - 1] != '/') start--;
+    if (length == start || length - start >= room) return false;
+    memcpy(owner, weight + start, length - start);
+    owner[length - start] = '\0';
+    return true;
 }
 
 bool twi_keras_dims(size_t rank, const size_t *dims, size_t *out)

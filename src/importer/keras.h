@@ -5,8 +5,17 @@
 #include "base/memory.h"
 
 /* What weight (such as "block1_conv1/kernel:0" or "block1_conv1_W_1:0") is of layer: static
- * "weight", "bias", "running_mean" or "running_var"; NULL for anything else. */
+ * "weight", "bias", "pointwise.weight", "running_mean" or "running_var"; NULL for anything else. */
 const char *twi_keras_part(const char *layer, const char *weight);
+
+/* A Normalization layer's count of samples, which nothing needs. */
+bool twi_keras_is_count(const char *weight);
+
+/* True when weights [n] of one group are those of several layers: a Sequential inside a model. */
+bool twi_keras_is_nested(const char *const *weights, size_t n);
+
+/* The layer "b" of "a/b/kernel:0" into owner [room]. false: there is none that fits. */
+bool twi_keras_owner(const char *weight, char *owner, size_t room);
 
 /* The dimensions that dims [rank] have after twi_keras_reorder(). Ranks 1, 2 and 4 only; false
  * otherwise. */

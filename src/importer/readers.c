@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const twi_weights_reader *const readers[] = {&twi_hdf5_reader, &twi_safetensors_reader};
+static const twi_weights_reader *const readers[] = {&twi_hdf5_reader, &twi_safetensors_reader,
+                                                    &twi_npz_reader};
 
 void twi_weights_free(twi_weights *weights)
 {
@@ -17,18 +18,14 @@ void twi_weights_free(twi_weights *weights)
 /* Files that people bring and no reader takes: say what they are. */
 static tw_status refuse(tw_ctx *ctx, const char *path, const unsigned char *head, size_t size)
 {
-    if (size >= 4 && memcmp(head, "PK\3\4", 4) == 0)
-        return twi_fail(ctx, TW_ERR_UNSUPPORTED,
-                        "%s: a zip archive, such as PyTorch's .pth or Keras's .keras; save the "
-                        "weights as safetensors",
-                        path);
     if (size >= 2 && head[0] == 0x80 && head[1] <= 5)
         return twi_fail(ctx, TW_ERR_UNSUPPORTED,
                         "%s: a Python pickle, which runs code when it is read; save the weights as "
                         "safetensors",
                         path);
     return twi_fail(ctx, TW_ERR_UNSUPPORTED,
-                    "%s: not a weight file this program reads; need safetensors or Keras HDF5",
+                    "%s: not a weight file this program reads; need safetensors, NumPy's .npz or "
+                    "Keras HDF5",
                     path);
 }
 

@@ -4,6 +4,11 @@
 
 #include "importer/importer.h"
 
-extern const twi_weights_reader twi_safetensors_reader, twi_hdf5_reader;
+extern const twi_weights_reader twi_safetensors_reader, twi_hdf5_reader, twi_npz_reader;
+
+/* The arrays of a NumPy archive, copied into out, which is left for the caller to free whatever
+ * comes. */
+tw_status twi_npz_parse(tw_ctx *ctx, const char *path, const void *data, size_t size,
+                        twi_tensors *out);
 
 #endif

@@ -9,7 +9,8 @@
 
 typedef struct residual {
     twi_builder *b;
-    bool keras, bottleneck;
+    bool keras, bottleneck, biases;
+    size_t groups; /* of a bottleneck's 3x3 */
     double epsilon;
 } residual;
 
@@ -36,7 +37,7 @@ typedef struct place { /* where in the network a convolution stands */
 
 static uint32_t conv_norm(const residual *r, uint32_t in, place at, twi_taps taps)
 {
-    taps.bias = r->keras;
+    taps.bias = r->biases;
     const uint32_t conv =
         twi_build_conv(r->b, in, block_layer(r, at.stage, at.block, at.part, "conv").text, taps);
     return twi_build_batch_norm(r->b, conv, block_layer(r, at.stage, at.block, at.part, "bn").text,
@@ -66,8 +67,10 @@ static uint32_t basic_branch(const residual *r, uint32_t in, place at, size_t st
 static uint32_t bottleneck_branch(const residual *r, uint32_t in, place at, size_t stride,
                                   size_t keep)
 {
-    const twi_taps down = {.kernel = 1, .stride = r->keras ? stride : 1};
-    const twi_taps wide = {.kernel = 3, .stride = r->keras ? 1 : stride, .pad = 1};
+    const bool early = r->keras && r->groups == 1; /* Keras's ResNeXt strides in the 3x3 too */
+    const twi_taps down = {.kernel = 1, .stride = early ? stride : 1};
+    const twi_taps wide = {
+        .kernel = 3, .stride = early ? 1 : stride, .pad = 1, .groups = r->groups};
     const twi_taps up = {.kernel = 1, .stride = 1, .out = keep};
     at.part = 1;
     in = conv_norm_relu(r, in, at, down);
@@ -98,7 +101,7 @@ static uint32_t residual_block(const residual *r, uint32_t in, place at, size_t 
 
 static uint32_t stem(const residual *r, twi_taps taps, bool pool)
 {
-    taps.bias = r->keras;
+    taps.bias = r->biases;
     uint32_t at = twi_build_conv(r->b, 0, r->keras ? "conv1_conv" : "conv1", taps);
     at = twi_build_batch_norm(r->b, at, r->keras ? "conv1_bn" : "bn1", r->epsilon);
     at = twi_build_relu(r->b, at, r->keras ? "conv1_relu" : "relu");
@@ -114,6 +117,8 @@ static tw_status build(twi_builder *b, residual *r, const size_t *sizes, twi_tap
 {
     r->b = b;
     r->keras = b->weights->convention == TWI_KERAS;
+    if (r->groups == 0) r->groups = 1;
+    r->biases = r->keras && r->groups == 1;
     r->epsilon = r->keras ? 1.001e-5 : 1e-5;
     uint32_t at = stem(r, first, pool);
     for (size_t stage = 1; sizes[stage - 1] > 0; stage++)
@@ -157,4 +162,60 @@ tw_status twi_sapling_build(tw_ctx *ctx, const twi_architecture *self, const twi
     twi_builder b;
     twi_builder_start(ctx, weights, &b);
     return build(&b, &r, self->sizes, (twi_taps){.kernel = 3, .stride = 2, .pad = 1}, false, out);
+}
+
+/* Xie et al. (2016), arXiv:1611.05431. variant: groups of the 3x3 convolutions. */
+tw_status twi_resnext_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                            twi_network **out)
+{
+    residual r = {.bottleneck = true, .groups = self->variant};
+    twi_builder b;
+    twi_builder_start(ctx, weights, &b);
+    return build(&b, &r, self->sizes, stem7x7, true, out);
+}
+
+/* ---- version 2, Keras alone: He et al. (2016), arXiv:1603.05027 ------------------------------ */
+
+static const twi_style v2_style = {1.001e-5, TWI_RELU, false};
+
+/* Norm and activation come first; the stride is on the 3x3 of a stage's last block. */
+static uint32_t v2_block(twi_builder *b, uint32_t in, const char *name, bool first, size_t stride)
+{
+    const twi_taps one = {.kernel = 1, .stride = 1},
+                   three = {.kernel = 3, .stride = stride, .pad = 1};
+    const uint32_t active = twi_build_act(
+        b, twi_build_norm(b, in, twi_name("%s_preact_bn", name).text, v2_style), v2_style.act);
+    uint32_t at = twi_build_conv_norm(b, active, twi_name("%s_1_conv", name).text,
+                                      twi_name("%s_1_bn", name).text, one, v2_style);
+    at = twi_build_conv_norm(b, at, twi_name("%s_2_conv", name).text,
+                             twi_name("%s_2_bn", name).text, three, v2_style);
+    const twi_taps up = {.kernel = 1, .stride = 1, .bias = true};
+    at = twi_build_conv(b, at, twi_name("%s_3_conv", name).text, up);
+    uint32_t shortcut = in;
+    if (first)
+        shortcut = twi_build_conv(
+            b, active, twi_name("%s_0_conv", name).text,
+            (twi_taps){
+                .kernel = 1, .stride = stride, .bias = true, .out = twi_builder_channels(b, at)});
+    else if (stride > 1)
+        shortcut = twi_build_pool(b, in, (twi_taps){.kernel = 1, .stride = stride});
+    return twi_build_sum(b, shortcut, at);
+}
+
+tw_status twi_resnet_v2_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                              twi_network **out)
+{
+    twi_builder b;
+    twi_builder_start(ctx, weights, &b);
+    const twi_taps stem_taps = {.kernel = 7, .stride = 2, .pad = 3, .bias = true};
+    uint32_t at = twi_build_conv(&b, 0, "conv1_conv", stem_taps);
+    /* Zeros that take part in the maximum: nothing has made these values positive. */
+    at = twi_build_pad(&b, at, 1, 1);
+    at = twi_build_pool(&b, at, (twi_taps){.kernel = 3, .stride = 2});
+    for (size_t stage = 0; self->sizes[stage] > 0; stage++)
+        for (size_t block = 1; block <= self->sizes[stage]; block++)
+            at = v2_block(&b, at, twi_name("conv%zu_block%zu", stage + 2, block).text, block == 1,
+                          block == self->sizes[stage] && self->sizes[stage + 1] > 0 ? 2 : 1);
+    at = twi_build_act(&b, twi_build_norm(&b, at, "post_bn", v2_style), v2_style.act);
+    return twi_builder_finish(&b, at, twi_build_classifier(&b, at, "predictions"), out);
 }

@@ -1,5 +1,6 @@
-/* squeezenet.c - SqueezeNet 1.1: Iandola et al. (2016), arXiv:1602.07360, with the authors' later,
- * cheaper layout; module numbers of torchvision.models.squeezenet1_1. Widths are the weights'. */
+/* squeezenet.c - SqueezeNet: Iandola et al. (2016), arXiv:1602.07360, and 1.1, the authors' later,
+ * cheaper layout; module numbers of torchvision.models.squeezenet1_0 and 1_1. Widths are the
+ * weights'. */
 #include "importer/builder.h"
 
 static uint32_t conv_relu(twi_builder *b, uint32_t in, const char *name, twi_taps taps)
@@ -22,13 +23,13 @@ static uint32_t fire(twi_builder *b, uint32_t in, size_t module)
 }
 
 /* sizes: fires after each pool. */
-tw_status twi_squeezenet_build(tw_ctx *ctx, const twi_architecture *self,
-                               const twi_weights *weights, twi_network **out)
+static tw_status build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                       size_t stem, twi_network **out)
 {
     const twi_taps pool = {.kernel = 3, .stride = 2, .ceil_mode = true};
     twi_builder b;
     twi_builder_start(ctx, weights, &b);
-    uint32_t at = conv_relu(&b, 0, "features.0", (twi_taps){.kernel = 3, .stride = 2});
+    uint32_t at = conv_relu(&b, 0, "features.0", (twi_taps){.kernel = stem, .stride = 2});
     size_t module = 2; /* features.1 is the ReLU */
     for (const size_t *fires = self->sizes; *fires > 0; fires++) {
         at = twi_build_max_pool(&b, at, twi_name("features.%zu", module++).text, pool);
@@ -41,4 +42,16 @@ tw_status twi_squeezenet_build(tw_ctx *ctx, const twi_architecture *self,
         logits = twi_build_global_avg_pool(&b, at, "classifier.3");
     }
     return twi_builder_finish(&b, feature, logits, out);
+}
+
+tw_status twi_squeezenet_build(tw_ctx *ctx, const twi_architecture *self,
+                               const twi_weights *weights, twi_network **out)
+{
+    return build(ctx, self, weights, 3, out);
+}
+
+tw_status twi_squeezenet_1_0_build(tw_ctx *ctx, const twi_architecture *self,
+                                   const twi_weights *weights, twi_network **out)
+{
+    return build(ctx, self, weights, 7, out);
 }

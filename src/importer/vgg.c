@@ -38,6 +38,21 @@ static uint32_t torchvision_trunk(twi_builder *b, const size_t *sizes)
     return at;
 }
 
+/* With a batch norm after each convolution, of which each takes a number too. */
+static uint32_t torchvision_norm_trunk(twi_builder *b, const size_t *sizes)
+{
+    const twi_style style = {1e-5, TWI_RELU, false};
+    uint32_t at = 0;
+    size_t module = 0;
+    for (size_t block = 0; sizes[block] > 0; block++, module++) {
+        for (size_t i = 0; i < sizes[block]; i++, module += 3)
+            at = twi_build_conv_norm(b, at, twi_name("features.%zu", module).text,
+                                     twi_name("features.%zu", module + 1).text, conv3x3, style);
+        at = twi_build_pool(b, at, halve);
+    }
+    return at;
+}
+
 /* Three dense layers, ReLU between them. names: dense, relu, dense, relu, dense. */
 static uint32_t classifier(twi_builder *b, uint32_t at, bool nhwc, const char *const names[5])
 {
@@ -47,8 +62,8 @@ static uint32_t classifier(twi_builder *b, uint32_t at, bool nhwc, const char *c
     return twi_build_dense(b, at, names[4]);
 }
 
-tw_status twi_vgg_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
-                        twi_network **out)
+static tw_status build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                       bool norms, twi_network **out)
 {
     static const char *const keras[] = {"fc1", "fc1_relu", "fc2", "fc2_relu", "predictions"};
     /* Between them stand dropouts; the adaptive pool before them is the identity at 224 x 224. */
@@ -57,11 +72,24 @@ tw_status twi_vgg_build(tw_ctx *ctx, const twi_architecture *self, const twi_wei
     const bool is_keras = weights->convention == TWI_KERAS;
     twi_builder b;
     twi_builder_start(ctx, weights, &b);
-    const uint32_t feature =
-        is_keras ? keras_trunk(&b, self->sizes) : torchvision_trunk(&b, self->sizes);
+    const uint32_t feature = is_keras ? keras_trunk(&b, self->sizes)
+                             : norms  ? torchvision_norm_trunk(&b, self->sizes)
+                                      : torchvision_trunk(&b, self->sizes);
     uint32_t logits = TWI_NO_NODE;
     if (is_keras ? twi_builder_has(&b, "fc") || twi_builder_has(&b, "predictions.")
                  : twi_builder_has(&b, "classifier."))
         logits = classifier(&b, feature, is_keras, is_keras ? keras : torchvision);
     return twi_builder_finish(&b, feature, logits, out);
+}
+
+tw_status twi_vgg_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                        twi_network **out)
+{
+    return build(ctx, self, weights, false, out);
+}
+
+tw_status twi_vgg_bn_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
+                           twi_network **out)
+{
+    return build(ctx, self, weights, true, out);
 }

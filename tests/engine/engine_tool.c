@@ -3,7 +3,8 @@
  *     engine-tool FILE f32|bf16|reference BATCH HEIGHT WIDTH [SECONDS]
  *
  * Reads pictures [batch, height, width, channels] (float32) from standard input and writes the
- * features. With SECONDS: no input, prints pictures a second instead. */
+ * features, or, when ENGINE_TOOL_LOGITS is set, the raw class scores. With SECONDS: no input,
+ * prints pictures a second instead. */
 #include "base/threads.h"
 #include "bundle/bundle.h"
 #include "engine/engine.h"
@@ -87,7 +88,9 @@ int main(int argc, char **argv)
                                   .reference = strcmp(argv[2], "reference") == 0};
     tw_status st = read_backbone(ctx, argv[1], &bundle, &network);
     if (st == TW_OK)
-        st = twi_network_for_inference(ctx, network, TWI_OUTPUT_AVG, !opts.reference, &frozen);
+        st = twi_network_for_inference(
+            ctx, network, getenv("ENGINE_TOOL_LOGITS") ? TWI_OUTPUT_LOGITS : TWI_OUTPUT_AVG,
+            !opts.reference, &frozen);
     if (st == TW_OK) st = twi_program_new(ctx, frozen, &opts, NULL, &program);
     if (st == TW_OK)
         st = run(ctx, program, &opts, network->input_channels, argc == 7 ? atof(argv[6]) : 0);

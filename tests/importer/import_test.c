@@ -382,10 +382,10 @@ static void other_files_are_refused(void **state)
     (void)state;
     unlink(scratch("out.tw"));
     expect_error(import_bytes("", 0), TW_ERR_UNSUPPORTED, "not a weight file");
-    expect_error(import_bytes("PK\3\4rest", 8), TW_ERR_UNSUPPORTED, "zip archive");
+    expect_error(import_bytes("PK\3\4rest", 8), TW_ERR_FORMAT, "zip archive");
     expect_error(import_bytes("\x80\2}q", 4), TW_ERR_UNSUPPORTED, "pickle");
     expect_error(import_bytes("a text file that is long enough", 31), TW_ERR_UNSUPPORTED,
-                 "need safetensors or Keras HDF5");
+                 "need safetensors, NumPy's .npz or Keras HDF5");
     char out[512];
     strcpy(out, scratch("out.tw"));
     expect_error(twi_import(ctx, "/nonexistent", &(twi_import_opts){.arch = "sapling"}, out),

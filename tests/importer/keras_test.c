@@ -45,7 +45,10 @@ static void parts_are_recognised(void **state)
         {"bn", "bn/moving_mean:0", "running_mean"},
         {"bn", "bn/moving_variance:0", "running_var"},
         {"bn", "bn_running_std_2:0", "running_var"},
-        {"a", "a/depthwise_kernel:0", NULL},
+        {"a", "a/depthwise_kernel:0", "weight"},
+        {"a", "a/pointwise_kernel:0", "pointwise.weight"},
+        {"normalization", "mean:0", "running_mean"},
+        {"a", "a/recurrent_kernel:0", NULL},
         {"a", "", NULL},
         {"a", "/", NULL},
         {"a", "_1", NULL},
@@ -58,6 +61,25 @@ static void parts_are_recognised(void **state)
         else
             assert_string_equal(part, rows[i].part);
     }
+}
+
+static void nested_layers_are_told_apart(void **state)
+{
+    (void)state;
+    const char *const one[] = {"a/kernel:0", "a/bias:0"}, *const keras1[] = {"a_W:0", "a_b:0"};
+    const char *const two[] = {"a/conv/kernel:0", "a/norm/gamma:0"};
+    char owner[8];
+    assert_false(twi_keras_is_nested(one, 2));
+    assert_false(twi_keras_is_nested(keras1, 2));
+    assert_false(twi_keras_is_nested(NULL, 0));
+    assert_true(twi_keras_is_nested(two, 2));
+    assert_true(twi_keras_owner(two[1], owner, sizeof owner));
+    assert_string_equal(owner, "norm");
+    assert_false(twi_keras_owner("kernel:0", owner, sizeof owner));
+    assert_false(twi_keras_owner("much too long/kernel:0", owner, sizeof owner));
+    assert_true(twi_keras_is_count("normalization/count:0"));
+    assert_true(twi_keras_is_count("count_3:0"));
+    assert_false(twi_keras_is_count("normalization/mean:0"));
 }
 
 /* Against the definition, with sides below, at and above a tile. */
@@ -163,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_are_recognised),
+        cmocka_unit_test(nested_layers_are_told_apart),
         cmocka_unit_test(kernels_are_turned_about),
         cmocka_unit_test(published_layouts_are_read),
         cmocka_unit_test(other_architectures_are_refused),

@@ -1,0 +1,404 @@
+#!/usr/bin/python3
+"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [NAME ...]`.
+
+There is no Keras here. The class Keras below runs each layer as Keras defines it (TensorFlow's "same", channels last
+when flattened, kernels [h, w, in, out]), draws its weights, and writes them to HDF5 in Keras's layout and names. The
+networks are narrow and their pictures small, which the importer takes from the weights and the recipe; features and
+class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import parity  # noqa: E402
+import parity_architectures  # noqa: E402
+
+hard_sigmoid, hard_swish = F.hardsigmoid, F.hardswish
+
+
+def ident(x):
+    return x
+
+
+class Keras:
+    def __init__(self, seed, first=0):
+        self.rng = np.random.default_rng(seed)
+        self.layers = []  # (group, [(weight name, array)])
+        self.first, self.counts = first, {}
+
+    def auto(self, kind):
+        """Names of layers that have none: conv2d_3 and so on, from anywhere on."""
+        n = self.counts.get(kind, self.first)
+        self.counts[kind] = n + 1
+        return kind if n == 0 else f"{kind}_{n}"
+
+    def draw(self, shape, fan):
+        return (self.rng.standard_normal(shape) * np.sqrt(2 / fan)).astype(np.float32)
+
+    def keep(self, name, group=None, **parts):
+        rows = [(f"{name}/{part}:0", array) for part, array in parts.items()]
+        group = group or name
+        if self.layers and self.layers[-1][0] == group:
+            self.layers[-1][1].extend(rows)
+        else:
+            self.layers.append((group, rows))
+
+    def pad(self, x, kernel, stride, padding, value=0.0):
+        if padding == "valid":
+            return x
+        if isinstance(padding, int):
+            return F.pad(x, (padding,) * 4, value=value)
+        all_ = [max((-(-side // stride) - 1) * stride + k - side, 0) for side, k in zip(x.shape[2:], kernel)]
+        return F.pad(x, (all_[1] // 2, all_[1] - all_[1] // 2, all_[0] // 2, all_[0] - all_[0] // 2), value=value)
+
+    def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None):
+        k = (kernel, kernel) if isinstance(kernel, int) else kernel
+        parts = {"kernel": self.draw((*k, x.shape[1], out), k[0] * k[1] * x.shape[1])}
+        if bias:
+            parts["bias"] = self.draw((out,), 200)
+        self.keep(name, group, **parts)
+        w, b = torch.from_numpy(parts["kernel"]).permute(3, 2, 0, 1), parts.get("bias")
+        return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride)
+
+    def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True):
+        w = self.draw((kernel, kernel, x.shape[1], multiplier), kernel * kernel)
+        parts = {"depthwise_kernel": w}
+        if bias:
+            parts["bias"] = self.draw((x.shape[1],), 200)
+        if store:
+            self.keep(name, **parts)
+        t = torch.from_numpy(w).permute(2, 3, 0, 1).reshape(-1, 1, kernel, kernel)
+        b = torch.from_numpy(parts["bias"]) if bias else None
+        y = F.conv2d(self.pad(x, (kernel, kernel), stride, padding), t, b, stride, groups=x.shape[1])
+        return y if store else (y, w)
+
+    def separable(self, x, name, out):
+        y, w = self.depthwise(x, name, store=False)
+        p = self.draw((1, 1, x.shape[1], out), x.shape[1])
+        self.keep(name, depthwise_kernel=w, pointwise_kernel=p)
+        return F.conv2d(y, torch.from_numpy(p).permute(3, 2, 0, 1))
+
+    def bn(self, x, name, epsilon, scale=True):
+        c = x.shape[1]
+        # One variance for all channels: in small maps some channels hardly vary, and would blow rounding up.
+        mean = x.mean((0, 2, 3)).numpy() + self.draw((c,), 200)
+        var = x.var((0, 2, 3), unbiased=False).mean().item() * self.rng.uniform(0.7, 1.3, c) + 1e-4
+        parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32)} if scale else {}
+        parts.update(beta=self.draw((c,), 50), moving_mean=mean.astype(np.float32), moving_variance=var.astype(np.float32))
+        self.keep(name, **parts)
+        t = {k: torch.from_numpy(v) for k, v in parts.items()}
+        return F.batch_norm(x, t["moving_mean"], t["moving_variance"], t.get("gamma"), t["beta"], eps=epsilon)
+
+    def ln(self, x, name, epsilon, group=None):
+        c = x.shape[1]
+        parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32), "beta": self.draw((c,), 50)}
+        self.keep(name, group, **parts)
+        t = {k: torch.from_numpy(v) for k, v in parts.items()}
+        y = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
+        y = F.layer_norm(y, (c,), t["gamma"], t["beta"], epsilon)
+        return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
+
+    def dense(self, x, name, out):
+        """Of the last axis, as in Keras; maps are [n, c, h, w] here."""
+        w, b = self.draw((x.shape[1], out), x.shape[1]), self.draw((out,), 200)
+        self.keep(name, kernel=w, bias=b)
+        y = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x) @ torch.from_numpy(w) + torch.from_numpy(b)
+        return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
+
+    def max_pool(self, x, kernel, stride, padding="valid"):
+        return F.max_pool2d(self.pad(x, (kernel, kernel), stride, padding, float("-inf")), kernel, stride)
+
+    def se(self, x, reduce, expand, act, gate):
+        c = x.shape[1]
+        y = act(self.conv(x.mean((2, 3), keepdim=True), reduce, max(4, c // 4), bias=True))
+        return x * gate(self.conv(y, expand, c, bias=True))
+
+    def write(self, path, inside=None):
+        with h5py.File(path, "w") as file:
+            root = file.create_group(inside) if inside else file
+            root.attrs["layer_names"] = np.array([g.encode() for g, _ in self.layers])
+            for group, rows in self.layers:
+                g = root.create_group(group)
+                g.attrs["weight_names"] = np.array([name.encode() for name, _ in rows])
+                for name, array in rows:
+                    g.create_dataset(name, data=array)
+
+
+def mobilenet(k, x, top):
+    def norm(y, name):
+        return F.relu6(k.bn(y, name, 1e-3))
+    y = norm(k.conv(x, "conv1", 8, 3, 2), "conv1_bn")
+    widths = [16, 32, 32, 64, 64, 128, 128, 128, 128, 128, 128, 256, 256]
+    for i, (w, s) in enumerate(zip(widths, [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]), 1):
+        y = norm(k.depthwise(y, f"conv_dw_{i}", 3, s), f"conv_dw_{i}_bn")
+        y = norm(k.conv(y, f"conv_pw_{i}", w), f"conv_pw_{i}_bn")
+    return y, k.conv(y.mean((2, 3), keepdim=True), "conv_preds", 10, bias=True)[:, :, 0, 0] if top else None
+
+
+def mobilenet_v2(k, x, top):
+    y = F.relu6(k.bn(k.conv(x, "Conv1", 16, 3, 2), "bn_Conv1", 1e-3))
+    block = 0
+    for t, c, n, s in ((1, 8, 1, 1), (6, 8, 2, 2), (6, 16, 3, 2), (6, 24, 4, 2), (6, 32, 3, 1), (6, 40, 3, 2), (6, 80, 1, 1)):
+        for i in range(n):
+            p, z = f"block_{block}_" if block else "expanded_conv_", y
+            if block:
+                z = F.relu6(k.bn(k.conv(z, p + "expand", t * y.shape[1]), p + "expand_BN", 1e-3))
+            z = F.relu6(k.bn(k.depthwise(z, p + "depthwise", 3, s if i == 0 else 1), p + "depthwise_BN", 1e-3))
+            z = k.bn(k.conv(z, p + "project", c), p + "project_BN", 1e-3)
+            y = y + z if y.shape == z.shape and (i > 0 or s == 1) else z
+            block += 1
+    y = F.relu6(k.bn(k.conv(y, "Conv_1", 96), "Conv_1_bn", 1e-3))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def mobilenet_v3(k, x, top, small, keras3=False):
+    d, cv, bn = ("_", "conv", "_bn") if keras3 else ("/", "Conv", "/BatchNorm")
+    rows = [(3, 2, 1, 0), (3, 2, 0, 0), (3, 1, 0, 0), (5, 2, 1, 1)] + [(5, 1, 1, 1)] * 4 + [(5, 2, 1, 1)] + [(5, 1, 1, 1)] * 2
+    if not small:
+        rows = ([(3, 1, 0, 0), (3, 2, 0, 0), (3, 1, 0, 0), (5, 2, 1, 0), (5, 1, 1, 0), (5, 1, 1, 0), (3, 2, 0, 1)] +
+                [(3, 1, 0, 1)] * 3 + [(3, 1, 1, 1)] * 2 + [(5, 2, 1, 1)] + [(5, 1, 1, 1)] * 2)
+    y = hard_swish(k.bn(k.conv(x, cv, 16, 3, 2), cv + bn, 1e-3))
+    for i, (kernel, s, se, hs) in enumerate(rows):
+        act, p, z = hard_swish if hs else F.relu, f"expanded_conv{f'_{i}' if i else ''}{d}", y
+        if i:
+            z = act(k.bn(k.conv(z, p + "expand", 3 * y.shape[1]), f"{p}expand{bn}", 1e-3))
+        z = act(k.bn(k.depthwise(z, p + "depthwise", kernel, s), f"{p}depthwise{bn}", 1e-3))
+        if se:
+            z = k.se(z, f"{p}squeeze_excite{d}{cv}", f"{p}squeeze_excite{d}{cv}_1", F.relu, hard_sigmoid)
+        z = k.bn(k.conv(z, p + "project", 16 if i < 4 else 24), f"{p}project{bn}", 1e-3)
+        y = y + z if y.shape == z.shape and s == 1 else z
+    y = feature = hard_swish(k.bn(k.conv(y, cv + "_1", 96), f"{cv}_1{bn}", 1e-3))
+    if not top:
+        return feature, None
+    y = hard_swish(k.conv(y.mean((2, 3), keepdim=True), cv + "_2", 64, bias=True))
+    return feature, k.conv(y, "logits" if keras3 else "Logits", 10, bias=True)[:, :, 0, 0]
+
+
+def resnet_v2(k, x, top):
+    e = 1.001e-5
+    y = F.pad(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), (1, 1, 1, 1))
+    y = F.max_pool2d(y, 3, 2)
+    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (8, 16, 24, 32)), 2):
+        for b in range(1, n + 1):
+            p, stride = f"conv{s}_block{b}", 2 if b == n and s < 5 else 1
+            a = F.relu(k.bn(y, p + "_preact_bn", e))
+            if b == 1:
+                short = k.conv(a, p + "_0_conv", 4 * w, 1, stride, "valid", True)
+            else:
+                short = y[:, :, ::stride, ::stride]
+            z = F.relu(k.bn(k.conv(a, p + "_1_conv", w), p + "_1_bn", e))
+            z = F.relu(k.bn(k.conv(z, p + "_2_conv", w, 3, stride, 1), p + "_2_bn", e))
+            y = short + k.conv(z, p + "_3_conv", 4 * w, bias=True)
+    y = F.relu(k.bn(y, "post_bn", e))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def resnext(k, x, top):
+    e, groups = 1.001e-5, 32
+    y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3), "conv1_bn", e))
+    y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
+    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (64, 64, 96, 128)), 2):
+        for b in range(1, n + 1):
+            p, stride, c = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1, w // groups
+            short = k.bn(k.conv(y, p + "_0_conv", 2 * w, 1, stride, "valid"), p + "_0_bn", e) if b == 1 else y
+            z = F.relu(k.bn(k.conv(y, p + "_1_conv", w), p + "_1_bn", e))
+            z = k.depthwise(z, p + "_2_conv", 3, stride, 1, multiplier=c)
+            h, wd = z.shape[2:]
+            z = z.reshape(len(z), groups, c, c, h, wd).sum(2).reshape(len(z), w, h, wd)
+            z = F.relu(k.bn(z, p + "_2_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 2 * w), p + "_3_bn", e))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def densenet(k, x, top):
+    e = 1.001e-5
+    y = F.relu(k.bn(k.conv(x, "conv1/conv", 16, 7, 2, 3), "conv1/bn", e))
+    y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
+    for s, n in enumerate((6, 12, 24, 16), 2):
+        for b in range(1, n + 1):
+            p = f"conv{s}_block{b}"
+            z = k.conv(F.relu(k.bn(y, p + "_0_bn", e)), p + "_1_conv", 16)
+            y = torch.cat([y, k.conv(F.relu(k.bn(z, p + "_1_bn", e)), p + "_2_conv", 4, 3)], 1)
+        if s < 5:
+            y = F.avg_pool2d(k.conv(F.relu(k.bn(y, f"pool{s}_bn", e)), f"pool{s}_conv", y.shape[1] // 2), 2)
+    y = F.relu(k.bn(y, "bn", e))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def numbered(k):
+    def unit(y, out, kernel, stride=1, padding="same"):
+        return F.relu(k.bn(k.conv(y, k.auto("conv2d"), out, kernel, stride, padding), k.auto("batch_normalization"), 1e-3, False))
+    return unit
+
+
+def average(y):
+    return F.avg_pool2d(y, 3, 1, 1, count_include_pad=False)
+
+
+def inception_v3(k, x, top):
+    u = numbered(k)
+    y = u(u(u(x, 8, 3, 2, "valid"), 8, 3, 1, "valid"), 16, 3)
+    y = F.max_pool2d(y, 3, 2)
+    y = F.max_pool2d(u(u(y, 16, 1), 24, 3, 1, "valid"), 3, 2)
+    for _ in range(3):
+        y = torch.cat([u(y, 8, 1), u(u(y, 6, 1), 8, 5), u(u(u(y, 8, 1), 12, 3), 12, 3), u(average(y), 8, 1)], 1)
+    y = torch.cat([u(y, 24, 3, 2, "valid"), u(u(u(y, 8, 1), 12, 3), 12, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
+    for _ in range(4):
+        y = torch.cat([u(y, 16, 1), u(u(u(y, 8, 1), 8, (1, 7)), 16, (7, 1)),
+                       u(u(u(u(u(y, 8, 1), 8, (7, 1)), 8, (1, 7)), 8, (7, 1)), 16, (1, 7)), u(average(y), 16, 1)], 1)
+    y = torch.cat([u(u(y, 16, 1), 24, 3, 2, "valid"),
+                   u(u(u(u(y, 16, 1), 16, (1, 7)), 16, (7, 1)), 16, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
+    for _ in range(2):
+        one, a = u(y, 24, 1), u(y, 24, 1)
+        parts = [one, u(a, 24, (1, 3)), u(a, 24, (3, 1))]
+        a = u(u(y, 24, 1), 24, 3)
+        parts += [u(a, 24, (1, 3)), u(a, 24, (3, 1)), u(average(y), 16, 1)]
+        y = torch.cat(parts, 1)
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def inception_resnet(k, x, top):
+    u = numbered(k)
+    y = u(u(u(x, 8, 3, 2, "valid"), 8, 3, 1, "valid"), 16, 3)
+    y = F.max_pool2d(u(u(F.max_pool2d(y, 3, 2), 16, 1), 24, 3, 1, "valid"), 3, 2)
+    y = torch.cat([u(y, 8, 1), u(u(y, 6, 1), 8, 5), u(u(u(y, 8, 1), 12, 3), 12, 3), u(average(y), 8, 1)], 1)
+    for i in range(1, 11):
+        z = torch.cat([u(y, 4, 1), u(u(y, 4, 1), 4, 3), u(u(u(y, 4, 1), 6, 3), 8, 3)], 1)
+        y = F.relu(y + 0.17 * k.conv(z, f"block35_{i}_conv", y.shape[1], bias=True))
+    y = torch.cat([u(y, 24, 3, 2, "valid"), u(u(u(y, 8, 1), 12, 3), 12, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
+    for i in range(1, 21):
+        z = torch.cat([u(y, 8, 1), u(u(u(y, 8, 1), 8, (1, 7)), 8, (7, 1))], 1)
+        y = F.relu(y + 0.1 * k.conv(z, f"block17_{i}_conv", y.shape[1], bias=True))
+    y = torch.cat([u(u(y, 8, 1), 12, 3, 2, "valid"), u(u(y, 8, 1), 12, 3, 2, "valid"),
+                   u(u(u(y, 8, 1), 12, 3), 12, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
+    for i in range(1, 11):
+        z = torch.cat([u(y, 8, 1), u(u(u(y, 8, 1), 8, (1, 3)), 8, (3, 1))], 1)
+        z = k.conv(z, f"block8_{i}_conv", y.shape[1], bias=True)
+        y = F.relu(y + 0.2 * z) if i < 10 else y + z
+    y = F.relu(k.bn(k.conv(y, "conv_7b", 64), "conv_7b_bn", 1e-3, False))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def xception(k, x, top):
+    def sep(y, name, out):
+        return k.bn(k.separable(y, name, out), name + "_bn", 1e-3)
+    y = F.relu(k.bn(k.conv(x, "block1_conv1", 8, 3, 2, "valid"), "block1_conv1_bn", 1e-3))
+    y = F.relu(k.bn(k.conv(y, "block1_conv2", 16, 3, 1, "valid"), "block1_conv2_bn", 1e-3))
+    for b in [*range(2, 5), *range(5, 13), 13]:
+        if 5 <= b <= 12:
+            z = y
+            for i in (1, 2, 3):
+                z = sep(F.relu(z), f"block{b}_sepconv{i}", z.shape[1])
+            y = y + z
+            continue
+        out = {2: 24, 3: 32, 4: 40, 13: 64}[b]
+        short = k.bn(k.conv(y, k.auto("conv2d"), out, 1, 2), k.auto("batch_normalization"), 1e-3)
+        z = sep(F.relu(y) if b > 2 else y, f"block{b}_sepconv1", y.shape[1] if b == 13 else out)
+        z = sep(F.relu(z), f"block{b}_sepconv2", out)
+        y = k.max_pool(z, 3, 2, "same") + short
+    y = F.relu(sep(y, "block14_sepconv1", 72))
+    y = F.relu(sep(y, "block14_sepconv2", 80))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def efficientnet(k, x, top, v2=None):
+    y = x
+    if not v2:
+        mean, var = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2
+        k.layers.append(("normalization", [("mean:0", mean), ("variance:0", var), ("count:0", np.array(7, np.int64))]))
+        y = (y - torch.from_numpy(mean)[:, None, None]) / torch.from_numpy(var).sqrt()[:, None, None]
+        y = y / torch.tensor([0.229, 0.224, 0.225]).sqrt()[:, None, None]
+    y = F.silu(k.bn(k.conv(y, "stem_conv", 16, 3, 2), "stem_bn", 1e-3))
+    rows = list(zip((1, 2, 2, 3, 3, 4, 1), (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
+    if v2:
+        rows = list(zip(v2, (3,) * 7, (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
+    for s, (n, kernel, stride, out) in enumerate(rows, 1):
+        for b in range(n):
+            p, z, st = f"block{s}{chr(97 + b)}_", y, stride if b == 0 else 1
+            fused = v2 and s <= 3
+            if s > 1:
+                ks = (kernel, st) if fused else (1, 1)
+                z = F.silu(k.bn(k.conv(z, p + "expand_conv", 4 * y.shape[1], *ks), p + "expand_bn", 1e-3))
+            if not fused:
+                z = F.silu(k.bn(k.depthwise(z, p + ("dwconv2" if v2 else "dwconv"), kernel, st), p + "bn", 1e-3))
+                z = k.se(z, p + "se_reduce", p + "se_expand", F.silu, torch.sigmoid)
+            alone = fused and s == 1
+            z = k.bn(k.conv(z, p + "project_conv", out, 3 if alone else 1, st if alone else 1), p + "project_bn", 1e-3)
+            z = F.silu(z) if alone else z
+            y = y + z if st == 1 and y.shape == z.shape else z
+    y = F.silu(k.bn(k.conv(y, "top_conv", 96), "top_bn", 1e-3))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def convnext(k, x, top):
+    n = "convnext_tiny"
+    y = k.conv(x, n + "_stem_conv", 8, 4, 4, "valid", True, group=n + "_stem")
+    y = k.ln(y, n + "_stem_layernorm", 1e-6, group=n + "_stem")
+    for s, (blocks, w) in enumerate(zip((3, 3, 9, 3), (8, 16, 24, 32))):
+        if s:
+            group = f"{n}_downsampling_block_{s - 1}"
+            y = k.ln(y, f"{n}_downsampling_layernorm_{s - 1}", 1e-6, group=group)
+            y = k.conv(y, f"{n}_downsampling_conv_{s - 1}", w, 2, 2, "valid", True, group=group)
+        for b in range(blocks):
+            p = f"{n}_stage_{s}_block_{b}"
+            z = k.ln(k.depthwise(y, p + "_depthwise_conv", 7, bias=True), p + "_layernorm", 1e-6)
+            z = k.dense(F.gelu(k.dense(z, p + "_pointwise_conv_1", 4 * w)), p + "_pointwise_conv_2", w)
+            scale = k.draw((w,), 8)
+            k.keep(p + "_layer_scale", **{"gamma" if b % 2 else "Variable": scale})
+            y = y + z * torch.from_numpy(scale)[:, None, None]
+    y = k.ln(y.mean((2, 3)), n + "_head_layernorm" if top else k.auto("layer_normalization"), 1e-6)
+    return y, k.dense(y, n + "_head_dense", 10) if top else None
+
+
+# name of the architecture, the network, side of the pictures, classifier
+CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False), ("mobilenet_v2", mobilenet_v2, 64, True),
+         ("mobilenet_v2", mobilenet_v2, 75, False),
+         ("mobilenet_v3_small", lambda k, x, t: mobilenet_v3(k, x, t, True), 64, True),
+         ("mobilenet_v3_large", lambda k, x, t: mobilenet_v3(k, x, t, False, True), 65, True),
+         ("resnet50v2", resnet_v2, 64, True), ("resnext50", resnext, 64, True), ("densenet121", densenet, 64, True),
+         ("inception_v3", inception_v3, 107, True), ("inception_resnet_v2", inception_resnet, 107, True),
+         ("xception", xception, 75, True), ("xception", xception, 96, False), ("efficientnet_b0", efficientnet, 64, True),
+         ("efficientnet_b0", efficientnet, 75, False),
+         ("efficientnet_v2_b0", lambda k, x, t: efficientnet(k, x, t, (1, 2, 2, 3, 5, 8)), 64, True),
+         ("efficientnet_v2_s", lambda k, x, t: efficientnet(k, x, t, (2, 4, 4, 6, 9, 15)), 65, False),
+         ("convnext_tiny", convnext, 64, True), ("convnext_tiny", convnext, 64, False)]
+
+
+def check(program, tool, folder, number, case):
+    arch, network, side, top = case
+    torch.manual_seed(number)
+    x = torch.randn(2, 3, side, side)
+    k = Keras(number, first=number % 3)
+    features, scores = network(k, x, top)
+    source, out = os.path.join(folder, "k.h5"), os.path.join(folder, "k.tw")
+    k.write(source, "model_weights" if number % 2 else None)
+    parity.import_file(program, source, arch, out, "--recipe-json", f'{{"height":{side},"width":{side}}}')
+    if features.dim() == 4:
+        features = features.mean((2, 3))
+    worst = parity_architectures.apart(parity_architectures.run(tool, out, x, False), features)
+    if top:
+        worst = max(worst, parity_architectures.apart(parity_architectures.run(tool, out, x, True), scores))
+    print(f"{arch:22s} {side:3d} pixels{' with top' if top else '':9s} apart by {worst:.1e}", flush=True)
+    return worst
+
+
+def main():
+    program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a)]
+    tool = os.path.join(os.path.dirname(program), "../tests/engine/engine-tool")
+    torch.set_grad_enabled(False)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [(c[0], check(program, tool, folder, i, c)) for i, c in enumerate(CASES) if not chosen or c[0] in chosen]
+    bad = [name for name, worst in rows if not worst <= 1e-4]
+    if bad or not rows:
+        sys.exit("parity_keras: too far from Keras's definition: " + (", ".join(bad) or "nothing ran"))
+
+
+if __name__ == "__main__":
+    main()
