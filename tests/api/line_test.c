@@ -273,7 +273,7 @@ static void missing_backbones_are_explained(void **state)
     assert_non_null(strstr(message, "sapling"));
     assert_non_null(strstr(message, "https://"));
     assert_non_null(strstr(message, "6d6bbae143d832006294945121d1f1fc"));
-    assert_non_null(strstr(message, "topwork backbone import"));
+    assert_non_null(strstr(message, "topwork backbone pull vgg16"));
     assert_int_equal(tw_backbone_open(ctx, "no-such-network", &backbone), TW_ERR_NOT_FOUND);
     assert_int_equal(tw_backbone_open(ctx, at("photos/across/00.png"), &backbone), TW_ERR_FORMAT);
     tw_ctx_free(ctx);
