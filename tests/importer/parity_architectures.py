@@ -29,7 +29,7 @@ FAMILIES = [  # small members first; what follows "|" runs with --all
     "shufflenet_v2_x0_5 | shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0",
     "mnasnet0_5 | mnasnet0_75 mnasnet1_0 mnasnet1_3",
     "efficientnet_b0 | " + " ".join(f"efficientnet_b{i}" for i in range(1, 8)),
-    "efficientnet_v2_s | efficientnet_v2_m efficientnet_v2_l",
+    "| efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l",
     "regnet_y_400mf regnet_x_400mf | " + " ".join(f"regnet_{k}_{s}" for k in "yx"
                                                   for s in ("800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
     "convnext_tiny | convnext_small convnext_base convnext_large", "vit_b_32 | vit_b_16 vit_l_16 vit_l_32",
