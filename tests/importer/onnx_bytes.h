@@ -343,4 +343,39 @@ static inline void make_moves(message *model)
     finish_model(model, &graph, 13);
 }
 
+/* Attention of two heads over the 32 tokens of 6 that a picture is cut into. */
+static inline void make_attention(message *model)
+{
+    static message graph, node;
+    const int64_t tokens[] = {1, 32, 6}, heads[] = {1, 32, 2, 3}, matrix[] = {6, 6};
+    const int64_t swap[] = {0, 2, 1, 3}, turn[] = {0, 2, 3, 1};
+    graph.n = 0;
+    add_picture(&graph, 8);
+    add_ints(&graph, "tokens", 3, tokens);
+    add_ints(&graph, "heads", 4, heads);
+    add_floats(&graph, "w", 2, matrix);
+    add_float(&graph, "scale", 0.25f);
+    add_node(&graph, "Reshape", "picture tokens", "x");
+    for (const char *part = "qkv"; *part; part++) {
+        const char product[] = {*part, '0', 0}, cut[] = {*part, '1', 0}, stack[] = {*part, 0};
+        char in[16];
+        add_node(&graph, "MatMul", "x w", product);
+        snprintf(in, sizeof in, "%s heads", product);
+        add_node(&graph, "Reshape", in, cut);
+        start_node(&node, "Transpose", cut, stack);
+        attribute_ints(&node, "perm", 4, *part == 'k' ? turn : swap);
+        put_message(&graph, 1, &node);
+    }
+    add_node(&graph, "MatMul", "q k", "qk");
+    add_node(&graph, "Mul", "qk scale", "scores");
+    add_node(&graph, "Softmax", "scores", "p");
+    add_node(&graph, "MatMul", "p v", "pv");
+    start_node(&node, "Transpose", "pv", "side");
+    attribute_ints(&node, "perm", 4, swap);
+    put_message(&graph, 1, &node);
+    add_node(&graph, "Reshape", "side tokens", "features");
+    add_output(&graph, "features");
+    finish_model(model, &graph, 13);
+}
+
 #endif

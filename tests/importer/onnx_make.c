@@ -18,8 +18,10 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*make)(message *model);
-    } models[] = {
-        {"classifier", make_classifier}, {"patterns", make_patterns}, {"moves", make_moves}};
+    } models[] = {{"classifier", make_classifier},
+                  {"patterns", make_patterns},
+                  {"moves", make_moves},
+                  {"attention", make_attention}};
     for (size_t i = 0; argc == 2 && i < sizeof models / sizeof models[0]; i++) {
         models[i].make(&model);
         if (write_model(argv[1], models[i].name, &model)) return 1;

@@ -103,6 +103,20 @@ static void functions_are_joined_again(void **state)
     twi_onnx_import_free(&made);
 }
 
+static void attention_is_one_operator(void **state)
+{
+    (void)state;
+    twi_onnx_import made;
+    make_attention(&model);
+    assert_int_equal(read_as("m.onnx", NULL, &made), TW_OK);
+    expect_ops(made.network, "reshape dense dense dense attention");
+    const twi_node *attention = &made.network->nodes[5];
+    assert_int_equal(attention->heads, 2);
+    assert_true(attention->scale == 0.25);
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(attention->inputs[i], i + 2);
+    twi_onnx_import_free(&made);
+}
+
 static void moves_are_moved(void **state)
 {
     (void)state;
@@ -270,7 +284,7 @@ static void damage_is_survived(void **state)
 {
     (void)state;
     static message whole;
-    void (*const makes[])(message *) = {make_classifier, make_patterns, make_moves};
+    void (*const makes[])(message *) = {make_classifier, make_patterns, make_moves, make_attention};
     for (size_t m = 0; m < TWI_LEN(makes); m++) {
         makes[m](&whole);
         for (size_t n = 0; n < whole.n; n++) {
@@ -358,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_classifier_is_found),
         cmocka_unit_test(a_feature_can_be_named),
         cmocka_unit_test(functions_are_joined_again),
+        cmocka_unit_test(attention_is_one_operator),
         cmocka_unit_test(moves_are_moved),
         cmocka_unit_test(every_order_of_axes_can_be_had),
         cmocka_unit_test(all_unknown_operators_are_named_at_once),

@@ -136,6 +136,10 @@ bool twi_onnx_folds(const char *op); /* whether it is one that could be */
 /* Permutes a value: axis i of the outcome is axis perm[i] of value (permute.c). */
 tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm);
 
+/* Where the node `id` is the last product of an attention over heads: one that gives [queries,
+ * heads d], which is what a swap of its first two axes comes to (attention.c). */
+tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, uint32_t *out, bool *done);
+
 /* Joins what ONNX's exporters take apart: called when the node `id` was made, gives the node that
  * stands for it, often itself (patterns.c). */
 tw_status twi_onnx_joined(twi_onnx_graph *g, uint32_t id, uint32_t *out);

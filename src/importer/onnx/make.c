@@ -69,10 +69,22 @@ tw_status twi_onnx_shaped(twi_onnx_graph *g, const twi_onnx_value *value, const 
         return st == TW_OK ? twi_onnx_make(g, node, NULL, 0, out) : st;
     }
     *out = value->node;
-    if (twi_shape_equal(&g->shapes[value->node], shape)) return TW_OK;
-    if (shape->rank == 1)
-        return twi_onnx_make1(g, (twi_node){.op = TWI_OP_FLATTEN}, value->node, out);
-    return twi_onnx_make1(g, (twi_node){.op = TWI_OP_RESHAPE, .target = *shape}, value->node, out);
+    for (;;) { /* reshapes of reshapes: perhaps it had that shape before */
+        const twi_node *node = twi_onnx_node_of(g, *out);
+        if (twi_shape_equal(&g->shapes[*out], shape)) return TW_OK;
+        if (node->op != TWI_OP_RESHAPE && node->op != TWI_OP_FLATTEN) break;
+        *out = node->inputs[0];
+    }
+    for (size_t i = *out + 1U; i < g->network->n; i++) { /* or another asked for it, too */
+        const twi_node *node = &g->network->nodes[i];
+        const bool reshapes = node->op == TWI_OP_RESHAPE || node->op == TWI_OP_FLATTEN;
+        if (!reshapes || node->inputs[0] != *out || !twi_shape_equal(&g->shapes[i], shape))
+            continue;
+        *out = (uint32_t)i;
+        return TW_OK;
+    }
+    if (shape->rank == 1) return twi_onnx_make1(g, (twi_node){.op = TWI_OP_FLATTEN}, *out, out);
+    return twi_onnx_make1(g, (twi_node){.op = TWI_OP_RESHAPE, .target = *shape}, *out, out);
 }
 
 bool twi_onnx_is_vector(const twi_onnx_graph *g, const twi_onnx_value *value)

@@ -51,8 +51,14 @@ static tw_status swap(twi_onnx_graph *g, uint32_t in, const size_t size[4], uint
 {
     const size_t outer = size[0], a = size[1], b = size[2], inner = size[3];
     twi_onnx_value x = {.kind = TWI_ONNX_NODE, .node = in};
+    const twi_shape *s = &g->shapes[in];
     uint32_t at;
     tw_status st;
+    if (outer == 1 && s->rank == 3 && s->dims[0] == a && s->dims[1] == b) {
+        bool done;
+        st = twi_onnx_attention(g, in, out, &done);
+        if (st != TW_OK || done) return st;
+    }
     if (outer == 1 || inner == 1) {
         const bool first = outer == 1;
         const twi_shape three = {3, {first ? a : outer, first ? b : a, first ? inner : b}};
