@@ -73,4 +73,5 @@ def main():
                 print(f"| {name} | {batch} | {a:.0f} | {b:.0f} | {a / b:.1f} | {c:.0f} | {d:.0f} | {c / d:.1f} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -91,7 +91,7 @@ static void the_childs_sentence_is_relayed(void **state)
     expect_error(tw_backbone_import(ctx, source, "sapling", "{\"labels\":\"/nonexistent\"}", out),
                  TW_ERR_IO, "/nonexistent: No such file");
     expect_error(tw_backbone_import(ctx, source, "sapling", "{\"tag\":1}", out), TW_ERR_ARG,
-                 "\"tag\" is none of name, dtype, labels, recipe");
+                 "\"tag\" is none of name, dtype, labels, feature, recipe");
     expect_error(tw_backbone_import(ctx, source, "sapling", "{\"name\":1}", out), TW_ERR_ARG,
                  "\"name\" is not text");
     expect_error(tw_backbone_import(ctx, source, "sapling", "[]", out), TW_ERR_ARG, "JSON object");
