@@ -74,7 +74,11 @@ def optimum(x, y, k, C, balanced=False):
                 h[c, :, e, :] = h[e, :, c, :] = (a * (q * weight)[:, None]).T @ a
             h[c, :, c, :] += np.diag(ridge)
         h = h.reshape(len(v), len(v))
-        step = np.linalg.lstsq(h, -g, rcond=1e-15)[0]
+        try:
+            step = np.linalg.lstsq(h, -g, rcond=1e-15)[0]
+        except np.linalg.LinAlgError:  # its divide and conquer does not converge on some that are all but singular
+            size, axis = np.linalg.eigh(h)
+            step = axis @ np.where(size > 1e-15 * size.max(), axis.T @ -g / np.maximum(size, 1e-300), 0)
         t = 1.0
         while t > 1e-10:
             new = evaluate(v + t * step)
