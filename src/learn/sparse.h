@@ -57,10 +57,9 @@ tw_status twi_sparse_solve(tw_ctx *ctx, twi_sparse *sparse, double C, double goa
 double twi_sparse_step(twi_sparse *sparse, size_t c);
 
 /* After a round: notes where it came to; after every few, leaps ahead. *decrease of f >= 0. Forget
- * what was noted (reset) when the set changes. */
+ * what was noted (free) when the set changes. */
 tw_status twi_sparse_leap_try(tw_ctx *ctx, twi_sparse *sparse, twi_sparse_leap *leap,
                               double *decrease);
-void twi_sparse_leap_reset(twi_sparse_leap *leap);
 void twi_sparse_leap_free(twi_sparse_leap *leap);
 
 static inline double twi_sparse_l1(const twi_sparse *s)

@@ -12,11 +12,6 @@
 
 #define KEPT TWI_SPARSE_KEPT
 
-void twi_sparse_leap_reset(twi_sparse_leap *leap)
-{
-    leap->count = 0;
-}
-
 void twi_sparse_leap_free(twi_sparse_leap *leap)
 {
     twi_free(leap->memory);

@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static const twi_node *node_of(const twi_onnx_graph *g, uint32_t id)
-{
-    return &g->network->nodes[id];
-}
-
 static bool has_shape(const twi_onnx_graph *g, uint32_t id, size_t a, size_t b, size_t c)
 {
     const twi_shape *s = &g->shapes[id];
@@ -20,7 +15,7 @@ static bool has_shape(const twi_onnx_graph *g, uint32_t id, size_t a, size_t b, 
 
 static bool is_transpose(const twi_onnx_graph *g, uint32_t id, size_t rank, const size_t *axes)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     return node->op == TWI_OP_TRANSPOSE && node->axes.rank == rank &&
            memcmp(node->axes.dims, axes, rank * sizeof *axes) == 0;
 }
@@ -28,7 +23,7 @@ static bool is_transpose(const twi_onnx_graph *g, uint32_t id, size_t rank, cons
 /* Through products with one number, which it gathers. */
 static uint32_t unscaled(const twi_onnx_graph *g, uint32_t id, double *scale)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     if (node->op != TWI_OP_MUL_CONSTANT || node->params[TWI_PARAM_VALUE]->count != 1) return id;
     *scale *= (double)((const float *)node->params[TWI_PARAM_VALUE]->data)[0];
     return unscaled(g, node->inputs[0], scale);
@@ -48,7 +43,7 @@ static bool cut_heads(const twi_onnx_graph *g, uint32_t id, const found *f, size
     static const size_t axes[] = {1, 0, 2};
     id = unscaled(g, id, &out->scale);
     if (!has_shape(g, id, f->heads, n, f->d) || !is_transpose(g, id, 3, axes)) return false;
-    out->tokens[which] = unscaled(g, node_of(g, id)->inputs[0], &out->scale);
+    out->tokens[which] = unscaled(g, twi_onnx_node_of(g, id)->inputs[0], &out->scale);
     return true;
 }
 
@@ -58,16 +53,16 @@ static bool cut_turned(const twi_onnx_graph *g, uint32_t id, const found *f, fou
     static const size_t axes[] = {1, 0};
     id = unscaled(g, id, &out->scale);
     if (!has_shape(g, id, f->heads, f->d, f->keys)) return false;
-    if (node_of(g, id)->op == TWI_OP_RESHAPE) id = node_of(g, id)->inputs[0];
+    if (twi_onnx_node_of(g, id)->op == TWI_OP_RESHAPE) id = twi_onnx_node_of(g, id)->inputs[0];
     if (!is_transpose(g, id, 2, axes) || g->shapes[id].dims[1] != f->keys) return false;
-    out->tokens[1] = unscaled(g, node_of(g, id)->inputs[0], &out->scale);
+    out->tokens[1] = unscaled(g, twi_onnx_node_of(g, id)->inputs[0], &out->scale);
     return true;
 }
 
 /* scores: perhaps scaled, perhaps with a bias. */
 static bool is_scores(const twi_onnx_graph *g, uint32_t id, found *f)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     if (node->op == TWI_OP_ADD_CONSTANT) {
         f->bias = node->params[TWI_PARAM_VALUE];
         if (f->bias->rank != 3 || f->bias->dims[0] != f->heads || f->bias->dims[1] != f->queries ||
@@ -75,7 +70,7 @@ static bool is_scores(const twi_onnx_graph *g, uint32_t id, found *f)
             return false;
         id = node->inputs[0];
     }
-    node = node_of(g, unscaled(g, id, &f->scale));
+    node = twi_onnx_node_of(g, unscaled(g, id, &f->scale));
     if (node->op != TWI_OP_MATMUL || node->transpose_a) return false;
     f->scale *= node->scale;
     const found wanted = *f;
@@ -86,12 +81,12 @@ static bool is_scores(const twi_onnx_graph *g, uint32_t id, found *f)
 
 static bool is_attention(const twi_onnx_graph *g, uint32_t id, found *f)
 {
-    const twi_node *product = node_of(g, id);
+    const twi_node *product = twi_onnx_node_of(g, id);
     const twi_shape *s = &g->shapes[id];
     if (product->op != TWI_OP_MATMUL || s->rank != 3 || product->transpose_a ||
         product->transpose_b || product->scale != 1.0)
         return false;
-    const twi_node *softmax = node_of(g, product->inputs[0]);
+    const twi_node *softmax = twi_onnx_node_of(g, product->inputs[0]);
     *f = (found){.heads = s->dims[0], .queries = s->dims[1], .d = s->dims[2], .scale = 1.0};
     f->keys = g->shapes[product->inputs[1]].dims[1];
     found values;

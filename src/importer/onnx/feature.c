@@ -6,11 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-static const twi_node *node_of(const twi_onnx_graph *g, uint32_t id)
-{
-    return &g->network->nodes[id];
-}
-
 static bool is_vector(const twi_onnx_graph *g, uint32_t id)
 {
     return g->shapes[id].rank == 1;
@@ -19,8 +14,9 @@ static bool is_vector(const twi_onnx_graph *g, uint32_t id)
 /* Reshapes, which say nothing. */
 static uint32_t behind_shapes(const twi_onnx_graph *g, uint32_t id)
 {
-    while (node_of(g, id)->op == TWI_OP_FLATTEN || node_of(g, id)->op == TWI_OP_RESHAPE)
-        id = node_of(g, id)->inputs[0];
+    while (twi_onnx_node_of(g, id)->op == TWI_OP_FLATTEN ||
+           twi_onnx_node_of(g, id)->op == TWI_OP_RESHAPE)
+        id = twi_onnx_node_of(g, id)->inputs[0];
     return id;
 }
 
@@ -28,7 +24,7 @@ static uint32_t behind_shapes(const twi_onnx_graph *g, uint32_t id)
 static uint32_t before_dense(const twi_onnx_graph *g, uint32_t id)
 {
     for (;;) {
-        const twi_node *node = node_of(g, id);
+        const twi_node *node = twi_onnx_node_of(g, id);
         const bool between = is_vector(g, id) && twi_activation_of(node).op != TWI_OP_INPUT;
         const bool layer = node->op == TWI_OP_DENSE || node->op == TWI_OP_ADD_CONSTANT ||
                            node->op == TWI_OP_BATCH_NORM || node->op == TWI_OP_HARD_SWISH ||
@@ -43,7 +39,9 @@ static uint32_t before_dense(const twi_onnx_graph *g, uint32_t id)
 /* The map or tokens that were averaged: taken themselves, they can also be pooled otherwise. */
 static uint32_t before_pool(const twi_onnx_graph *g, uint32_t id)
 {
-    return node_of(g, id)->op == TWI_OP_GLOBAL_AVG_POOL ? node_of(g, id)->inputs[0] : id;
+    return twi_onnx_node_of(g, id)->op == TWI_OP_GLOBAL_AVG_POOL
+               ? twi_onnx_node_of(g, id)->inputs[0]
+               : id;
 }
 
 /* SqueezeNet's way: a 1 x 1 convolution to classes, averaged. Told from a last layer of features by
@@ -52,11 +50,12 @@ static bool find_conv_classifier(const twi_onnx_graph *g, uint32_t id, bool soft
                                  uint32_t *feature)
 {
     const size_t classes = g->shapes[id].dims[0];
-    if (node_of(g, id)->op != TWI_OP_GLOBAL_AVG_POOL) return false;
+    if (twi_onnx_node_of(g, id)->op != TWI_OP_GLOBAL_AVG_POOL) return false;
     if (!softmax && classes != 1000 && classes != 1001) return false;
-    uint32_t at = node_of(g, id)->inputs[0];
-    while (twi_activation_of(node_of(g, at)).op != TWI_OP_INPUT) at = node_of(g, at)->inputs[0];
-    const twi_node *conv = node_of(g, at);
+    uint32_t at = twi_onnx_node_of(g, id)->inputs[0];
+    while (twi_activation_of(twi_onnx_node_of(g, at)).op != TWI_OP_INPUT)
+        at = twi_onnx_node_of(g, at)->inputs[0];
+    const twi_node *conv = twi_onnx_node_of(g, at);
     if (conv->op != TWI_OP_CONV || conv->params[TWI_PARAM_WEIGHT]->dims[2] != 1) return false;
     *feature = conv->inputs[0];
     return true;
@@ -67,18 +66,20 @@ static void find_classifier(const twi_onnx_graph *g, uint32_t id, uint32_t *feat
 {
     bool softmax = false;
     *logits = TWI_NO_NODE;
-    for (uint32_t at = behind_shapes(g, id);; at = behind_shapes(g, node_of(g, at)->inputs[0])) {
-        const twi_op op = node_of(g, at)->op;
+    for (uint32_t at = behind_shapes(g, id);;
+         at = behind_shapes(g, twi_onnx_node_of(g, at)->inputs[0])) {
+        const twi_op op = twi_onnx_node_of(g, at)->op;
         const bool share = op == TWI_OP_SOFTMAX || op == TWI_OP_LOG || op == TWI_OP_CLIP;
         id = at;
         if (!share) break;
         softmax = softmax || op == TWI_OP_SOFTMAX;
     }
     uint32_t dense = id;
-    if (node_of(g, dense)->op == TWI_OP_ADD_CONSTANT) dense = node_of(g, dense)->inputs[0];
-    if (node_of(g, dense)->op == TWI_OP_DENSE && is_vector(g, id)) {
+    if (twi_onnx_node_of(g, dense)->op == TWI_OP_ADD_CONSTANT)
+        dense = twi_onnx_node_of(g, dense)->inputs[0];
+    if (twi_onnx_node_of(g, dense)->op == TWI_OP_DENSE && is_vector(g, id)) {
         *logits = id;
-        *feature = before_pool(g, before_dense(g, node_of(g, dense)->inputs[0]));
+        *feature = before_pool(g, before_dense(g, twi_onnx_node_of(g, dense)->inputs[0]));
     } else if (find_conv_classifier(g, id, softmax, feature)) {
         *logits = id;
     } else {

@@ -33,7 +33,7 @@ void twi_onnx_graph_free(twi_onnx_graph *g)
 }
 
 /* FNV-1a: Fowler, Noll & Vo, 64 bits. */
-static uint64_t hash(const char *text)
+uint64_t twi_onnx_hash(const char *text)
 {
     uint64_t h = 14695981039346656037u;
     for (; *text; text++) h = (h ^ (unsigned char)*text) * 1099511628211u;
@@ -42,7 +42,7 @@ static uint64_t hash(const char *text)
 
 tw_status twi_onnx_slot(twi_onnx_graph *g, const char *name, twi_onnx_value **out)
 {
-    size_t at = (size_t)hash(name) & (g->name_slots - 1);
+    size_t at = (size_t)twi_onnx_hash(name) & (g->name_slots - 1);
     for (size_t tries = 0; tries < g->name_slots; tries++, at = (at + 1) & (g->name_slots - 1)) {
         twi_onnx_name *slot = &g->names[at];
         if (!slot->name) slot->name = name;

@@ -43,6 +43,8 @@ tw_status twi_onnx_graph_new(tw_ctx *ctx, twi_onnx_model *model, size_t channels
                              size_t width, twi_onnx_graph *out);
 void twi_onnx_graph_free(twi_onnx_graph *graph);
 
+uint64_t twi_onnx_hash(const char *text);
+
 /* The slot of name; its value's kind is NONE when it is new. */
 tw_status twi_onnx_slot(twi_onnx_graph *g, const char *name, twi_onnx_value **out);
 

@@ -99,9 +99,7 @@ typedef struct sieve {
 
 static size_t sieve_at(const sieve *s, const char *name)
 {
-    uint64_t h = 14695981039346656037u;
-    for (; *name; name++) h = (h ^ (unsigned char)*name) * 1099511628211u;
-    return (size_t)h & s->mask;
+    return (size_t)twi_onnx_hash(name) & s->mask;
 }
 
 static void sieve_add(sieve *s, const char *name)

@@ -4,11 +4,6 @@
 
 #include <math.h>
 
-static const twi_node *node_of(const twi_onnx_graph *g, uint32_t id)
-{
-    return &g->network->nodes[id];
-}
-
 /* The one number a node adds or multiplies by; NaN: it does not. */
 static double number_of(const twi_node *node, twi_op op)
 {
@@ -25,7 +20,7 @@ static bool about(double a, double b)
 /* x itself, where id adds or multiplies by that one number. */
 static bool is(const twi_onnx_graph *g, uint32_t id, twi_op op, double number, uint32_t *x)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     if (!about(number_of(node, op), number)) return false;
     *x = node->inputs[0];
     return true;
@@ -33,7 +28,7 @@ static bool is(const twi_onnx_graph *g, uint32_t id, twi_op op, double number, u
 
 static bool is_op(const twi_onnx_graph *g, uint32_t id, twi_op op, uint32_t *x)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     if (node->op != op) return false;
     *x = node->inputs[0];
     return true;
@@ -44,7 +39,7 @@ static bool is_shifted_clip(const twi_onnx_graph *g, uint32_t id, bool *sixth, u
 {
     uint32_t at = id;
     *sixth = is(g, id, TWI_OP_MUL_CONSTANT, 1.0 / 6.0, &at);
-    const twi_node *clip = node_of(g, at);
+    const twi_node *clip = twi_onnx_node_of(g, at);
     return clip->op == TWI_OP_CLIP && clip->low == 0.0 && clip->high == 6.0 &&
            is(g, clip->inputs[0], TWI_OP_ADD_CONSTANT, 3.0, x);
 }
@@ -60,7 +55,7 @@ static bool is_shifted_erf(const twi_onnx_graph *g, uint32_t id, uint32_t *x)
 /* What x times the function of x that `factor` is comes to; TWI_OP_INPUT: nothing known. */
 static twi_op product_of(const twi_onnx_graph *g, uint32_t x, uint32_t factor)
 {
-    const twi_node *node = node_of(g, factor);
+    const twi_node *node = twi_onnx_node_of(g, factor);
     uint32_t of, inner;
     bool sixth;
     if (is_op(g, factor, TWI_OP_SIGMOID, &of) && of == x) return TWI_OP_SILU;
@@ -94,7 +89,7 @@ static twi_op join_product(const twi_onnx_graph *g, uint32_t a, uint32_t b, uint
 /* (x (1 + erf)) / 2, and (x clip(x + 3)) / 6. */
 static twi_op join_scaled(const twi_onnx_graph *g, const twi_node *node, uint32_t *x)
 {
-    const twi_node *product = node_of(g, node->inputs[0]);
+    const twi_node *product = twi_onnx_node_of(g, node->inputs[0]);
     const double by = number_of(node, TWI_OP_MUL_CONSTANT);
     if (product->op != TWI_OP_MUL) return TWI_OP_INPUT;
     for (int turn = 0; turn < 2; turn++) {
@@ -112,9 +107,9 @@ static twi_op join_scaled(const twi_onnx_graph *g, const twi_node *node, uint32_
 /* x less its mean along the last axis. */
 static bool is_centred(const twi_onnx_graph *g, uint32_t id, uint32_t *x)
 {
-    const twi_node *sub = node_of(g, id);
+    const twi_node *sub = twi_onnx_node_of(g, id);
     if (sub->op != TWI_OP_SUB) return false;
-    const twi_node *mean = node_of(g, sub->inputs[1]);
+    const twi_node *mean = twi_onnx_node_of(g, sub->inputs[1]);
     *x = sub->inputs[0];
     return mean->op == TWI_OP_REDUCE_MEAN && mean->inputs[0] == *x && mean->axes.rank == 1 &&
            mean->axes.dims[0] + 1 == g->shapes[*x].rank && g->shapes[*x].rank < 3;
@@ -126,11 +121,11 @@ static bool is_norm(const twi_onnx_graph *g, const twi_node *div, uint32_t *x, d
     uint32_t sum, variance, again, square;
     if (!is_centred(g, div->inputs[0], x)) return false;
     if (!is_op(g, div->inputs[1], TWI_OP_SQRT, &sum)) return false;
-    *epsilon = number_of(node_of(g, sum), TWI_OP_ADD_CONSTANT);
+    *epsilon = number_of(twi_onnx_node_of(g, sum), TWI_OP_ADD_CONSTANT);
     if (!(*epsilon > 0.0)) return false;
-    variance = node_of(g, sum)->inputs[0];
+    variance = twi_onnx_node_of(g, sum)->inputs[0];
     if (!is_op(g, variance, TWI_OP_REDUCE_MEAN, &square)) return false;
-    const twi_node *pow = node_of(g, square);
+    const twi_node *pow = twi_onnx_node_of(g, square);
     const bool squared = pow->op == TWI_OP_POW
                              ? pow->alpha == 2.0
                              : pow->op == TWI_OP_MUL && pow->inputs[0] == pow->inputs[1];
@@ -140,7 +135,7 @@ static bool is_norm(const twi_onnx_graph *g, const twi_node *div, uint32_t *x, d
 /* Scale and shift of a norm that has none yet. */
 static bool is_affine(const twi_onnx_graph *g, const twi_node *node, int param)
 {
-    const twi_node *norm = node_of(g, node->inputs[0]);
+    const twi_node *norm = twi_onnx_node_of(g, node->inputs[0]);
     const twi_tensor *value = node->params[TWI_PARAM_VALUE];
     const twi_shape *s = &g->shapes[node->inputs[0]];
     return norm->op == TWI_OP_LAYER_NORM && !norm->params[param] &&
@@ -151,7 +146,7 @@ static bool is_affine(const twi_onnx_graph *g, const twi_node *node, int param)
 /* A bias that comes as a sum. */
 static bool is_bias(const twi_onnx_graph *g, const twi_node *node)
 {
-    const twi_node *dense = node_of(g, node->inputs[0]);
+    const twi_node *dense = twi_onnx_node_of(g, node->inputs[0]);
     const twi_tensor *value = node->params[TWI_PARAM_VALUE];
     return dense->op == TWI_OP_DENSE && !dense->params[TWI_PARAM_BIAS] && value->rank == 1 &&
            value->count == dense->params[TWI_PARAM_WEIGHT]->dims[0];
@@ -159,7 +154,7 @@ static bool is_bias(const twi_onnx_graph *g, const twi_node *node)
 
 tw_status twi_onnx_joined(twi_onnx_graph *g, uint32_t id, uint32_t *out)
 {
-    const twi_node *node = node_of(g, id);
+    const twi_node *node = twi_onnx_node_of(g, id);
     twi_node made = {.op = TWI_OP_INPUT};
     uint32_t x = 0;
     *out = id;
@@ -169,11 +164,11 @@ tw_status twi_onnx_joined(twi_onnx_graph *g, uint32_t id, uint32_t *out)
         const bool scale = node->op == TWI_OP_MUL_CONSTANT;
         const int param = scale ? TWI_PARAM_SCALE : TWI_PARAM_SHIFT;
         if (is_affine(g, node, param)) {
-            made = *node_of(g, node->inputs[0]);
+            made = *twi_onnx_node_of(g, node->inputs[0]);
             made.params[param] = node->params[TWI_PARAM_VALUE];
             x = made.inputs[0];
         } else if (!scale && is_bias(g, node)) {
-            made = *node_of(g, node->inputs[0]);
+            made = *twi_onnx_node_of(g, node->inputs[0]);
             made.params[TWI_PARAM_BIAS] = node->params[TWI_PARAM_VALUE];
             x = made.inputs[0];
         } else if (scale) {
