@@ -322,7 +322,8 @@ TW_API tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
 typedef enum tw_precision {
     TW_PRECISION_AUTO = 0,
     TW_PRECISION_F32 = 1,
-    TW_PRECISION_BF16 = 2
+    TW_PRECISION_BF16 = 2,
+    TW_PRECISION_INT8 = 3 /* of a calibrated backbone: tw_backbone_calibrate() */
 } tw_precision;
 /* DEFAULT: average, and none with the reference recipe. NONE: flattened in NHWC order. */
 typedef enum tw_pooling {

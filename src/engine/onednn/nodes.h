@@ -55,6 +55,26 @@ bool twi_onednn_last_use(const twi_build *b, uint32_t value);
 /* Makes value the node's. */
 void twi_onednn_done(twi_build *b, uint32_t value);
 
+/* The node's weight as the network has it, but of dtype. */
+tw_status twi_onednn_plain_weight(twi_build *b, twi_dtype dtype, const twi_layout **out);
+
+/* ---- 8 bits: eight.c ----------------------------------------------------------------------- */
+
+bool twi_onednn_is_eight(const twi_build *b, uint32_t value);
+/* Calls build with floating-point copies for those of the node's inputs that have 8 bits. */
+tw_status twi_onednn_without_eights(twi_build *b, tw_status (*build)(twi_build *b));
+/* The convolution in 8 bits; *done false: its input's range is not known, or oneDNN has no fast
+ * way.
+ */
+tw_status twi_onednn_eight_conv(twi_build *b, bool *done);
+/* True when the pool, or the join of maps, is best done in 8 bits. */
+bool twi_onednn_eight_pool(const twi_build *b, twi_op op);
+bool twi_onednn_eight_concat(const twi_build *b);
+/* The node's inputs [n_inputs] in 8 bits, channels last. */
+tw_status twi_onednn_eight_inputs(twi_build *b, uint32_t *in);
+/* Makes value, integers times scale, the node's. */
+void twi_onednn_eight_done(twi_build *b, uint32_t value, float scale);
+
 /* The node in plain C, on plain float32 copies of its inputs. */
 tw_status twi_onednn_plain_c(twi_build *b);
 

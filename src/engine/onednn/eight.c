@@ -1,0 +1,308 @@
+/* eight.c - layers in 8 bits: which values become integers, and what between them stays so.
+ *
+ * Weights have a scale for each output channel, activations one a value (see eights.c). Sums are
+ * exact 32-bit integers, so that rows do not depend on the order in which they are added. Values
+ * are floating point again wherever an operator has no 8-bit form here. */
+#include "engine/onednn/nodes.h"
+
+#include <math.h>
+#include <string.h>
+
+static twi_value *value_at(const twi_build *b, uint32_t value)
+{
+    return &b->program->values[value];
+}
+
+bool twi_onednn_is_eight(const twi_build *b, uint32_t value)
+{
+    return value_at(b, value)->scale != 0.0f;
+}
+
+/* value as floating point of the program's type, in the order it has: itself if it is. */
+static tw_status in_floats(twi_build *b, uint32_t value, uint32_t *out)
+{
+    const twi_layout *layout;
+    *out = value;
+    if (!twi_onednn_is_eight(b, value)) return TW_OK;
+    const tw_status st = twi_layout_retyped(b->ctx, b->program->device, twi_value_layout(b, value),
+                                            twi_onednn_dtype(b), &layout);
+    return st == TW_OK ? twi_onednn_as(b, value, layout, out) : st;
+}
+
+tw_status twi_onednn_without_eights(twi_build *b, tw_status (*build)(twi_build *b))
+{
+    const twi_node *node = twi_build_node(b);
+    uint32_t *kept;
+    tw_status st = twi_alloc(b->ctx, node->n_inputs, &kept);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < node->n_inputs; i++) kept[i] = b->value_of[node->inputs[i]];
+    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++)
+        st = in_floats(b, kept[i], &b->value_of[node->inputs[i]]);
+    if (st == TW_OK) st = build(b);
+    for (size_t i = 0; i < node->n_inputs; i++)
+        if (node->inputs[i] != b->node) b->value_of[node->inputs[i]] = kept[i];
+    twi_free(kept);
+    return st;
+}
+
+/* The value of node in 8 bits, channels last. */
+static tw_status in_eight(twi_build *b, uint32_t node, uint32_t *out)
+{
+    const twi_eight *eight = &b->eights[node];
+    const uint32_t value = b->value_of[node];
+    const twi_layout *layout;
+    const twi_primitive *reorder;
+    *out = twi_onednn_is_eight(b, value) ? value : value_at(b, value)->eight;
+    if (*out != TWI_NO_VALUE) return TW_OK;
+    tw_status st = twi_node_layout(b, node, eight->dtype, TWI_ORDER_NHWC, &layout);
+    if (st == TW_OK)
+        st = twi_primitive_rescale(b->ctx, b->program->device, twi_value_layout(b, value), layout,
+                                   1.0 / (double)eight->scale, &reorder);
+    if (st == TW_OK) st = twi_onednn_step(b, reorder, 1, &value, NULL, out);
+    if (st != TW_OK) return st;
+    value_at(b, *out)->scale = eight->scale;
+    value_at(b, value)->eight = *out;
+    return TW_OK;
+}
+
+/* ---- weights ------------------------------------------------------------------------------- */
+
+typedef struct weights {
+    float *floats; /* [out, each] */
+    float *scales; /* [out] */
+    size_t out, each;
+} weights;
+
+static void weights_free(weights *w)
+{
+    twi_free(w->floats);
+    twi_free(w->scales);
+}
+
+static tw_status weights_read(tw_ctx *ctx, const twi_tensor *tensor, weights *w)
+{
+    w->out = tensor->dims[0];
+    w->each = tensor->count / w->out;
+    tw_status st = twi_alloc(ctx, tensor->count, &w->floats);
+    if (st == TW_OK) st = twi_alloc(ctx, w->out, &w->scales);
+    if (st == TW_OK) st = twi_tensor_floats(ctx, tensor, w->floats);
+    for (size_t o = 0; st == TW_OK && o < w->out; o++) {
+        float most = 0;
+        for (size_t i = 0; i < w->each; i++) most = fmaxf(most, fabsf(w->floats[o * w->each + i]));
+        w->scales[o] = most > 0 ? most / 127.0f : 1.0f;
+    }
+    return st;
+}
+
+typedef struct weight_fill {
+    twi_device *device;
+    const weights *weights;
+    const twi_primitive *reorder;
+} weight_fill;
+
+static tw_status fill_weights(tw_ctx *ctx, const void *user, void *data)
+{
+    const weight_fill *fill = user;
+    const weights *w = fill->weights;
+    int8_t *plain = NULL;
+    unsigned char *scratch = NULL;
+    twi_bound *bound = NULL;
+    tw_status st = twi_alloc(ctx, w->out * w->each, &plain);
+    if (st == TW_OK) st = twi_alloc(ctx, twi_primitive_scratch_bytes(fill->reorder), &scratch);
+    if (st != TW_OK) goto done;
+    for (size_t o = 0; o < w->out; o++)
+        for (size_t i = 0; i < w->each; i++)
+            plain[o * w->each + i] = (int8_t)lrintf(w->floats[o * w->each + i] / w->scales[o]);
+    void *memory[3] = {plain, data, scratch};
+    if ((st = twi_bound_new(ctx, fill->device, fill->reorder, memory, &bound)) != TW_OK) goto done;
+    st = twi_bound_run(ctx, bound);
+done:
+    twi_bound_free(bound);
+    twi_free(scratch);
+    twi_free(plain);
+    return st;
+}
+
+typedef struct bias_fill {
+    const twi_tensor *bias;
+    const weights *weights;
+    float src_scale;
+} bias_fill;
+
+static tw_status fill_bias(tw_ctx *ctx, const void *user, void *data)
+{
+    const bias_fill *fill = user;
+    float *bias = data;
+    const tw_status st = twi_tensor_floats(ctx, fill->bias, bias);
+    for (size_t o = 0; st == TW_OK && o < fill->weights->out; o++)
+        bias[o] /= fill->src_scale * fill->weights->scales[o];
+    return st;
+}
+
+static tw_status conv_params(twi_build *b, const twi_primitive *conv, const weights *w,
+                             float src_scale, const twi_packed **params)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_layout *plain, *wanted = twi_primitive_layout(conv, TWI_ROLE_WEIGHTS);
+    const twi_tensor *bias = node->params[TWI_PARAM_BIAS];
+    weight_fill fill = {.device = b->program->device, .weights = w};
+    tw_status st = twi_onednn_plain_weight(b, TWI_I8, &plain);
+    if (st == TW_OK) st = twi_primitive_reorder(b->ctx, fill.device, plain, wanted, &fill.reorder);
+    if (st != TW_OK) return st;
+    twi_packed key = {.node = b->node,
+                      .param = TWI_PARAM_WEIGHT,
+                      .packing = TWI_PACKING_LAYOUT,
+                      .layout = (twi_layout *)(uintptr_t)wanted, /* compared and copied alone */
+                      .bytes = twi_layout_bytes(wanted)};
+    st = twi_build_packed(b, &key, fill_weights, &fill, &params[TWI_PARAM_WEIGHT]);
+    if (st != TW_OK || !bias) return st;
+    key = (twi_packed){.node = b->node,
+                       .param = TWI_PARAM_BIAS,
+                       .packing = TWI_PACKING_SCALED,
+                       .bytes = w->out * sizeof(float)};
+    const bias_fill scaled = {bias, w, src_scale};
+    return twi_build_packed(b, &key, fill_bias, &scaled, &params[TWI_PARAM_BIAS]);
+}
+
+/* ---- convolutions -------------------------------------------------------------------------- */
+
+/* What the convolution adds its result to, in dst's order, free to be written over. */
+static tw_status summand(twi_build *b, const twi_layout *dst, const twi_spec8 *e, uint32_t *out)
+{
+    const uint32_t value = b->value_of[twi_build_node(b)->fused_add];
+    const twi_layout *layout;
+    const twi_primitive *reorder;
+    if (e->dst != TWI_U8 && e->dst != TWI_I8) return twi_onednn_sum(b, dst, out);
+    tw_status st = twi_layout_retyped(b->ctx, b->program->device, dst, e->sum, &layout);
+    if (st != TW_OK) return st;
+    *out = value;
+    if (twi_onednn_is_eight(b, value) && twi_onednn_last_use(b, value) &&
+        twi_layout_equal(twi_value_layout(b, value), layout))
+        return TW_OK;
+    const double scale = twi_onednn_is_eight(b, value) ? 0 : 1.0 / (double)e->sum_scale;
+    st = twi_primitive_rescale(b->ctx, b->program->device, twi_value_layout(b, value), layout,
+                               scale, &reorder);
+    *out = TWI_NO_VALUE;
+    return st == TW_OK ? twi_onednn_step(b, reorder, 1, &value, NULL, out) : st;
+}
+
+/* How the summand is kept: as it is, or where it is floating point, as it would be. */
+static void describe_sum(const twi_build *b, twi_spec8 *e)
+{
+    const uint32_t node = twi_build_node(b)->fused_add;
+    if (node == TWI_NO_NODE) return;
+    const uint32_t value = b->value_of[node];
+    const bool is_eight = twi_onednn_is_eight(b, value), into_eight = e->dst_scale != 1.0f;
+    e->sum = e->dst, e->sum_scale = e->dst_scale;
+    if (!into_eight) return;
+    if (is_eight) {
+        e->sum = twi_layout_dtype(twi_value_layout(b, value));
+        e->sum_scale = value_at(b, value)->scale;
+    } else if (b->eights[node].scale != 0.0f) {
+        e->sum = b->eights[node].dtype;
+        e->sum_scale = b->eights[node].scale;
+    }
+}
+
+static twi_spec8 describe(twi_build *b, uint32_t in, const weights *w)
+{
+    const twi_eight *out = &b->eights[b->node];
+    const bool eight = out->wanted && out->scale != 0.0f;
+    twi_spec8 e = {.src = twi_layout_dtype(twi_value_layout(b, in)),
+                   .src_scale = value_at(b, in)->scale,
+                   .dst = eight ? out->dtype : twi_onednn_dtype(b),
+                   .dst_scale = eight ? out->scale : 1.0f,
+                   .weight_scales = w->scales};
+    describe_sum(b, &e);
+    return e;
+}
+
+static tw_status conv_step(twi_build *b, const twi_primitive *conv, const twi_spec *spec,
+                           const weights *w, uint32_t in)
+{
+    const twi_packed *params[TWI_PARAMS] = {0};
+    const twi_layout *dst = twi_primitive_layout(conv, TWI_ROLE_DST);
+    const twi_spec8 *e = spec->eight;
+    uint32_t out = TWI_NO_VALUE;
+    tw_status st = twi_onednn_as(b, in, twi_primitive_layout(conv, TWI_ROLE_SRC), &in);
+    if (st == TW_OK) st = conv_params(b, conv, w, e->src_scale, params);
+    if (st == TW_OK && spec->sum) st = summand(b, dst, e, &out);
+    if (st == TW_OK) st = twi_onednn_step(b, conv, 1, &in, params, &out);
+    if (st != TW_OK) return st;
+    value_at(b, out)->layout = dst;
+    value_at(b, out)->scale = e->dst == TWI_U8 || e->dst == TWI_I8 ? e->dst_scale : 0.0f;
+    twi_onednn_done(b, out);
+    return TW_OK;
+}
+
+tw_status twi_onednn_eight_conv(twi_build *b, bool *done)
+{
+    const twi_node *node = twi_build_node(b);
+    weights w = {0};
+    uint32_t in = 0;
+    const twi_primitive *conv;
+    *done = false;
+    if (!b->eights || b->eights[node->inputs[0]].scale == 0.0f) return TW_OK;
+    tw_status st = in_eight(b, node->inputs[0], &in);
+    if (st == TW_OK) st = weights_read(b->ctx, node->params[TWI_PARAM_WEIGHT], &w);
+    if (st != TW_OK) goto done;
+    const twi_spec8 eight = describe(b, in, &w);
+    const twi_spec spec = {.name = node->name,
+                           .batch = b->program->opts.batch,
+                           .in = &b->shapes[node->inputs[0]],
+                           .out = &b->shapes[b->node],
+                           .window = &node->window,
+                           .groups = node->groups,
+                           .eight = &eight,
+                           .bias = node->params[TWI_PARAM_BIAS] != NULL,
+                           .after = node->fused,
+                           .sum = node->fused_add != TWI_NO_NODE};
+    st = twi_primitive_conv(b->ctx, b->program->device, &spec, &conv);
+    *done = st == TW_OK;
+    if (*done)
+        st = conv_step(b, conv, &spec, &w, in);
+    else if (st == TW_ERR_UNSUPPORTED)
+        st = TW_OK; /* in floating point, then */
+done:
+    weights_free(&w);
+    return st;
+}
+
+/* ---- pools and joins ----------------------------------------------------------------------- */
+
+bool twi_onednn_eight_pool(const twi_build *b, twi_op op)
+{
+    /* A maximum is as exact as what it is of; an average is rounded once more. */
+    return twi_onednn_is_eight(b, twi_input_value(b, 0)) &&
+           (op == TWI_OP_MAX_POOL || b->eights[b->node].wanted);
+}
+
+bool twi_onednn_eight_concat(const twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    if (!b->eights || b->shapes[b->node].rank != 3 || node->axis != 0) return false;
+    const twi_eight *eight = &b->eights[b->node];
+    if (!eight->wanted) return false;
+    for (size_t i = 0; i < node->n_inputs; i++) {
+        const twi_value *value = value_at(b, twi_input_value(b, i));
+        if (value->scale != 0.0f &&
+            (value->scale != eight->scale || twi_layout_dtype(value->layout) != eight->dtype))
+            return false;
+    }
+    return true;
+}
+
+tw_status twi_onednn_eight_inputs(twi_build *b, uint32_t *in)
+{
+    const twi_node *node = twi_build_node(b);
+    tw_status st = TW_OK;
+    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++)
+        st = in_eight(b, node->inputs[i], &in[i]);
+    return st;
+}
+
+void twi_onednn_eight_done(twi_build *b, uint32_t value, float scale)
+{
+    value_at(b, value)->scale = scale;
+    twi_onednn_done(b, value);
+}
