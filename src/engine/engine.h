@@ -44,7 +44,8 @@ tw_status twi_workspace_observed(tw_ctx *ctx, const twi_workspace *workspace,
 tw_status twi_program_run(tw_ctx *ctx, const twi_program *program, twi_workspace *workspace,
                           const float *images, size_t n, float *out);
 
-/* True when this machine computes precision natively (bf16: AVX512-BF16 or AMX). */
+/* True when this machine computes precision natively (bf16: AVX512-BF16 or AMX; int8: AVX512-VNNI).
+ */
 bool twi_precision_native(tw_precision precision);
 const char *twi_precision_name(tw_precision precision); /* "f32", "bf16", "auto" */
 /* The instruction set the engine runs with ("avx512_core_bf16"), static. */

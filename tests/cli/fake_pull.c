@@ -73,6 +73,30 @@ tw_status tw_backbone_published(tw_ctx *ctx, tw_published_fn fn, void *user)
     return TW_OK;
 }
 
+int tw_backbone_calibrated(const tw_backbone *b)
+{
+    (void)b;
+    return 0;
+}
+
+tw_status tw_backbone_calibrate_dataset(tw_ctx *ctx, tw_backbone *b, const tw_extract_opts *opts,
+                                        const tw_dataset *dataset, tw_calibration *out)
+{
+    const tw_status status = planned(ctx, "tw_backbone_calibrate_dataset");
+    (void)b, (void)opts, (void)dataset;
+    if (status == TW_OK && out) *out = (tw_calibration){32, 31, 0.998, 0.9875};
+    return status;
+}
+
+tw_status tw_backbone_save(tw_ctx *ctx, const tw_backbone *b, const char *path)
+{
+    const tw_status status = planned(ctx, "tw_backbone_save");
+    FILE *file = status == TW_OK ? fopen(path, "w") : NULL;
+    (void)b;
+    if (file) fclose(file);
+    return status;
+}
+
 tw_status tw_backbone_speed(tw_ctx *ctx, const tw_backbone *b, int again, double *speed)
 {
     const tw_status status = planned(ctx, "tw_backbone_speed");
