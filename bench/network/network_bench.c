@@ -152,7 +152,7 @@ static double peak_rate(twi_dtype dtype)
     double best = 0.0;
     for (int run = 0; kernels && run < 50; run++) {
         const double start = twi_seconds();
-        for (int i = 0; i < CALLS; i++) kernels->multiply(TILES, DEPTH, 4, v, u, m);
+        for (int i = 0; i < CALLS; i++) kernels->multiply(TILES, DEPTH, 4, v, u, NULL, m);
         best = fmax(best, 2.0 * CALLS * TILES * DEPTH * TWI_WINO_GROUP / (twi_seconds() - start));
     }
     return best;

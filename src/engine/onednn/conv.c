@@ -40,9 +40,10 @@ tw_status twi_onednn_conv(twi_build *b)
                            .after = node->fused,
                            .sum = node->fused_add != TWI_NO_NODE};
     bool done;
-    tw_status st = twi_onednn_eight_conv(b, &done);
-    if (st != TW_OK || done) return st;
+    tw_status st;
     if (!b->program->opts.brief && twi_winograd_conv(b, &st)) return st;
+    st = twi_onednn_eight_conv(b, &done);
+    if (st != TW_OK || done) return st;
     st = twi_primitive_conv(b->ctx, b->program->device, &spec, &conv);
     if (st == TW_OK)
         st = twi_onednn_as(b, twi_input_value(b, 0), twi_primitive_layout(conv, TWI_ROLE_SRC), &in);

@@ -166,55 +166,56 @@ static tw_status conv_params(twi_build *b, const twi_primitive *conv, const weig
 
 /* ---- convolutions -------------------------------------------------------------------------- */
 
-/* What the convolution adds its result to, in dst's order, free to be written over. */
-static tw_status summand(twi_build *b, const twi_layout *dst, const twi_spec8 *e, uint32_t *out)
+tw_status twi_onednn_eight_sum(twi_build *b, const twi_layout *dst, const twi_eight_end *end,
+                               uint32_t *out)
 {
     const uint32_t value = b->value_of[twi_build_node(b)->fused_add];
     const twi_layout *layout;
     const twi_primitive *reorder;
-    if (e->dst != TWI_U8 && e->dst != TWI_I8) return twi_onednn_sum(b, dst, out);
-    tw_status st = twi_layout_retyped(b->ctx, b->program->device, dst, e->sum, &layout);
+    if (end->dst != TWI_U8 && end->dst != TWI_I8) return twi_onednn_sum(b, dst, out);
+    tw_status st = twi_layout_retyped(b->ctx, b->program->device, dst, end->sum, &layout);
     if (st != TW_OK) return st;
     *out = value;
     if (twi_onednn_is_eight(b, value) && twi_onednn_last_use(b, value) &&
         twi_layout_equal(twi_value_layout(b, value), layout))
         return TW_OK;
-    const double scale = twi_onednn_is_eight(b, value) ? 0 : 1.0 / (double)e->sum_scale;
+    const double scale = twi_onednn_is_eight(b, value) ? 0 : 1.0 / (double)end->sum_scale;
     st = twi_primitive_rescale(b->ctx, b->program->device, twi_value_layout(b, value), layout,
                                scale, &reorder);
     *out = TWI_NO_VALUE;
     return st == TW_OK ? twi_onednn_step(b, reorder, 1, &value, NULL, out) : st;
 }
 
-/* How the summand is kept: as it is, or where it is floating point, as it would be. */
-static void describe_sum(const twi_build *b, twi_spec8 *e)
+/* The summand is taken as it is kept, or where it is floating point, as it would be. */
+twi_eight_end twi_onednn_eight_end(const twi_build *b)
 {
+    const twi_eight *own = &b->eights[b->node];
     const uint32_t node = twi_build_node(b)->fused_add;
-    if (node == TWI_NO_NODE) return;
+    twi_eight_end end = {twi_onednn_dtype(b), twi_onednn_dtype(b), 1.0f, 1.0f};
+    if (!own->wanted || own->scale == 0.0f) return end;
+    end = (twi_eight_end){own->dtype, own->dtype, own->scale, own->scale};
+    if (node == TWI_NO_NODE) return end;
     const uint32_t value = b->value_of[node];
-    const bool is_eight = twi_onednn_is_eight(b, value), into_eight = e->dst_scale != 1.0f;
-    e->sum = e->dst, e->sum_scale = e->dst_scale;
-    if (!into_eight) return;
-    if (is_eight) {
-        e->sum = twi_layout_dtype(twi_value_layout(b, value));
-        e->sum_scale = value_at(b, value)->scale;
+    if (twi_onednn_is_eight(b, value)) {
+        end.sum = twi_layout_dtype(twi_value_layout(b, value));
+        end.sum_scale = value_at(b, value)->scale;
     } else if (b->eights[node].scale != 0.0f) {
-        e->sum = b->eights[node].dtype;
-        e->sum_scale = b->eights[node].scale;
+        end.sum = b->eights[node].dtype;
+        end.sum_scale = b->eights[node].scale;
     }
+    return end;
 }
 
 static twi_spec8 describe(twi_build *b, uint32_t in, const weights *w)
 {
-    const twi_eight *out = &b->eights[b->node];
-    const bool eight = out->wanted && out->scale != 0.0f;
-    twi_spec8 e = {.src = twi_layout_dtype(twi_value_layout(b, in)),
-                   .src_scale = value_at(b, in)->scale,
-                   .dst = eight ? out->dtype : twi_onednn_dtype(b),
-                   .dst_scale = eight ? out->scale : 1.0f,
-                   .weight_scales = w->scales};
-    describe_sum(b, &e);
-    return e;
+    const twi_eight_end end = twi_onednn_eight_end(b);
+    return (twi_spec8){.src = twi_layout_dtype(twi_value_layout(b, in)),
+                       .src_scale = value_at(b, in)->scale,
+                       .dst = end.dst,
+                       .dst_scale = end.dst_scale,
+                       .sum = end.sum,
+                       .sum_scale = end.sum_scale,
+                       .weight_scales = w->scales};
 }
 
 static tw_status conv_step(twi_build *b, const twi_primitive *conv, const twi_spec *spec,
@@ -226,7 +227,8 @@ static tw_status conv_step(twi_build *b, const twi_primitive *conv, const twi_sp
     uint32_t out = TWI_NO_VALUE;
     tw_status st = twi_onednn_as(b, in, twi_primitive_layout(conv, TWI_ROLE_SRC), &in);
     if (st == TW_OK) st = conv_params(b, conv, w, e->src_scale, params);
-    if (st == TW_OK && spec->sum) st = summand(b, dst, e, &out);
+    const twi_eight_end end = {e->dst, e->sum, e->dst_scale, e->sum_scale};
+    if (st == TW_OK && spec->sum) st = twi_onednn_eight_sum(b, dst, &end, &out);
     if (st == TW_OK) st = twi_onednn_step(b, conv, 1, &in, params, &out);
     if (st != TW_OK) return st;
     value_at(b, out)->layout = dst;

@@ -63,6 +63,15 @@ tw_status twi_onednn_plain_weight(twi_build *b, twi_dtype dtype, const twi_layou
 bool twi_onednn_is_eight(const twi_build *b, uint32_t value);
 /* Calls build with floating-point copies for those of the node's inputs that have 8 bits. */
 tw_status twi_onednn_without_eights(twi_build *b, tw_status (*build)(twi_build *b));
+/* Where a layer's value and what is added to it are kept. */
+typedef struct twi_eight_end {
+    twi_dtype dst, sum;
+    float dst_scale, sum_scale; /* 1 for floating point */
+} twi_eight_end;
+twi_eight_end twi_onednn_eight_end(const twi_build *b);
+/* What the layer adds its result to, in dst's order, free to be written over. */
+tw_status twi_onednn_eight_sum(twi_build *b, const twi_layout *dst, const twi_eight_end *end,
+                               uint32_t *out);
 /* The convolution in 8 bits; *done false: its input's range is not known, or oneDNN has no fast
  * way.
  */

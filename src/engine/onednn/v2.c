@@ -234,7 +234,8 @@ twi_isa twi_device_isa(void)
 
 bool twi_precision_native(tw_precision precision)
 {
-    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), vnni = dnnl_cpu_isa_avx512_core_vnni;
+    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(),
+                   vnni = dnnl_cpu_isa_avx512_core_vnni;
     /* Without VNNI sums of two products saturate at 16 bits. */
     if (precision == TW_PRECISION_INT8) return (isa & vnni) == vnni;
     return precision != TW_PRECISION_BF16 || twi_device_isa() >= TWI_ISA_AVX512_BF16;
