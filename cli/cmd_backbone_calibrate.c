@@ -1,4 +1,5 @@
 /* cmd_backbone_calibrate.c - topwork backbone calibrate: a network made ready for 8 bits. */
+#include "inputs.h"
 #include "output.h"
 #include "report.h"
 
@@ -33,17 +34,49 @@ static void print_text(session *s, const tw_backbone *b, const tw_calibration *c
     putchar('\n');
 }
 
-static int calibrate(session *s, const tw_dataset *dataset, const char *path)
+enum { SAMPLE = 64 };
+
+/* At most SAMPLE of the pictures named, evenly spaced. */
+typedef struct sample {
+    inputs *in;
+    const char **paths; /* [n], borrowed from in */
+    size_t n, capacity;
+} sample;
+
+static const char *sample_path(void *user, size_t i)
+{
+    const sample *x = user;
+    return x->n <= SAMPLE ? i < x->n ? x->paths[i] : NULL : x->paths[i * x->n / SAMPLE];
+}
+
+static bool sample_read(sample *x)
+{
+    const char *path;
+    while ((path = inputs_next(x->in, x->n))) {
+        if (x->n == x->capacity) {
+            const size_t capacity = x->capacity ? 2 * x->capacity : 256;
+            const char **const more = realloc(x->paths, capacity * sizeof *more);
+            if (!more) return false;
+            x->paths = more;
+            x->capacity = capacity;
+        }
+        x->paths[x->n++] = path;
+    }
+    return !inputs_failed(x->in);
+}
+
+static int calibrate(session *s, sample *x, const char *path)
 {
     tw_backbone *b = NULL;
     tw_calibration c;
     tw_status status = tw_backbone_open(s->ctx, s->opts.operands[0], &b);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    status = tw_backbone_calibrate_dataset(s->ctx, b, NULL, dataset, &c);
-    if (status == TW_OK) status = tw_backbone_save(s->ctx, b, path);
-    const int code = status == TW_OK         ? EXIT_FINE
-                     : status == TW_ERR_DATA ? session_fail(s, status, PHASE_DATA)
-                                             : session_fail(s, status, PHASE_MODEL);
+    const size_t n = x->n < SAMPLE ? x->n : SAMPLE;
+    status = tw_backbone_calibrate(s->ctx, b, NULL, sample_path, x, n, &c);
+    const bool measured = status == TW_OK;
+    if (measured) status = tw_backbone_save(s->ctx, b, path);
+    const phase during = measured ? PHASE_WRITE : status == TW_ERR_DATA ? PHASE_DATA : PHASE_MODEL;
+    const int code = status == TW_OK ? EXIT_FINE : session_fail(s, status, during);
     if (code == EXIT_FINE && s->opts.json)
         print_json(s, b, &c);
     else if (code == EXIT_FINE)
@@ -54,19 +87,19 @@ static int calibrate(session *s, const tw_dataset *dataset, const char *path)
 
 static int run(session *s)
 {
-    tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
-    if (!s->opts.output)
+    const options *const o = &s->opts;
+    sample x = {0};
+    if (!o->output)
         return session_fail_usage(s, "backbone calibrate needs -o FILE: where the backbone goes");
-    char *const path = output_as_path(s->opts.output);
+    char *const path = output_as_path(o->output);
     if (!path) return session_fail_nomem(s);
-    tw_dataset_opts_init(&opts);
     int code = output_check(s, path, OUTPUT_TOPWORK);
     if (code == 0) {
-        const tw_status status = tw_dataset_open(s->ctx, s->opts.operands[1], &opts, &dataset);
-        code = status == TW_OK ? calibrate(s, dataset, path) : session_fail(s, status, PHASE_DATA);
+        x.in = inputs_open(o->operands + 1, o->operand_count - 1, o->nul != 0);
+        code = x.in && sample_read(&x) ? calibrate(s, &x, path) : session_fail_nomem(s);
     }
-    tw_dataset_free(dataset);
+    free(x.paths);
+    inputs_free(x.in);
     free(path);
     return code;
 }
@@ -75,6 +108,7 @@ static const option_use uses[] = {
     {OPT_OUTPUT, "The backbone file. Required. Named NAME.tw in a folder of the search path, it is "
                  "found as NAME."},
     {OPT_FORCE, NULL},
+    {OPT_NUL, NULL},
     {OPT_JSON, NULL},
     {OPT_THREADS, NULL},
     {OPT_PROGRESS, NULL},
@@ -85,14 +119,14 @@ static const option_use uses[] = {
 const command command_backbone_calibrate = {
     .name = "backbone calibrate",
     .summary = "make a network ready to compute in 8 bits",
-    .operands = "(NAME | FILE) PHOTOS",
+    .operands = "(NAME | FILE) (PHOTO | FOLDER | -)...",
     .least = 2,
-    .most = 2,
+    .most = (size_t)-1,
     .uses = uses,
     .use_count = LEN(uses),
     .description =
-        "Runs 64 photos of PHOTOS, a folder of class folders or a manifest, through the network, "
-        "evenly spaced: half of them to see what range each layer's values have, half to measure "
+        "Runs 64 of the photos named, evenly spaced, through the network: half of them to see what "
+        "range each layer's values have, half to measure "
         "how far features in int8 are from those in f32. Writes a backbone file with those ranges: "
         "weights and everything else stay as they are. With it, --precision int8 works in every "
         "command, on photos like these.\n\n"

@@ -146,19 +146,38 @@ static twi_json *calibration_json(const tw_calibration *result)
     return NULL;
 }
 
-static tw_status write_down(calibrating *c)
+/* Gives backbone a document of its own, with its network as it is; calibration NULL: without one.
+ */
+static tw_status write_down(tw_ctx *ctx, tw_backbone *backbone, const tw_calibration *calibration)
 {
-    twi_json *document = twi_json_copy(c->backbone->document);
-    bool ok = twi_json_set(document, "graph", twi_network_to_json(c->backbone->network));
-    ok = ok && twi_json_set(document, "calibration", calibration_json(&c->result));
+    twi_json *document = twi_json_object();
+    bool ok = document != NULL;
+    for (size_t i = 0; ok && twi_json_key(backbone->document, i); i++) {
+        const char *key = twi_json_key(backbone->document, i);
+        if (strcmp(key, "graph") == 0)
+            ok = twi_json_set(document, key, twi_network_to_json(backbone->network));
+        else if (strcmp(key, "calibration") != 0)
+            ok = twi_json_set(document, key, twi_json_copy(twi_json_get(backbone->document, key)));
+    }
+    if (ok && calibration)
+        ok = twi_json_set(document, "calibration", calibration_json(calibration));
     if (!ok) {
         twi_json_free(document);
-        return twi_fail(c->ctx, TW_ERR_NOMEM, "no memory for the backbone's document");
+        return twi_fail(ctx, TW_ERR_NOMEM, "no memory for the backbone's document");
     }
-    twi_json_free(c->backbone->own_document);
-    c->backbone->own_document = document;
-    c->backbone->document = document;
+    twi_json_free(backbone->own_document);
+    backbone->own_document = document;
+    backbone->document = document;
     return TW_OK;
+}
+
+tw_status twi_backbone_forget_ranges(tw_ctx *ctx, tw_backbone *backbone)
+{
+    twi_network *network = backbone->network;
+    if (!tw_backbone_calibrated(backbone)) return TW_OK;
+    for (size_t i = 0; i < network->n; i++)
+        network->nodes[i].observed[0] = network->nodes[i].observed[1] = 0;
+    return write_down(ctx, backbone, NULL);
 }
 
 /* Rounded down: %f would write the caller's decimal point. */
@@ -191,7 +210,7 @@ static tw_status calibrate(tw_ctx *ctx, tw_backbone *backbone, const twi_extract
     if (st == TW_OK) st = watch(&c);
     if (st == TW_OK) st = measure(&c);
     if (st == TW_OK) st = judge(&c);
-    if (st == TW_OK) st = write_down(&c);
+    if (st == TW_OK) st = write_down(ctx, backbone, &c.result);
     if (st != TW_OK && c.before) set_observed(backbone->network, c.before);
     if (st == TW_OK && out) *out = c.result;
     for (int i = 0; i < 2; i++) {

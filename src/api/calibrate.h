@@ -11,4 +11,7 @@ tw_status twi_extract_prepare(tw_ctx *ctx, tw_backbone *backbone, const tw_extra
                               const tw_dataset *dataset, const size_t *order, size_t n,
                               twi_extractor_opts *out);
 
+/* Makes backbone uncalibrated, when its weights have changed. */
+tw_status twi_backbone_forget_ranges(tw_ctx *ctx, tw_backbone *backbone);
+
 #endif

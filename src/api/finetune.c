@@ -1,4 +1,5 @@
 /* finetune.c - from a head on cached features to a backbone trained for these photos. */
+#include "api/calibrate.h"
 #include "api/finetune.h"
 
 #include "api/options.h"
@@ -405,7 +406,7 @@ static tw_status give_back(finetuning *f)
     twi_digest_finish(&digest, hex);
     memcpy(f->backbone->digest, "sha256:", 7);
     memcpy(f->backbone->digest + 7, hex, sizeof hex);
-    return TW_OK;
+    return twi_backbone_forget_ranges(f->ctx, f->backbone); /* they were of other weights */
 }
 
 static twi_json *epoch_json(const twi_tune_epoch *e)
