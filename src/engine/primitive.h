@@ -51,10 +51,10 @@ typedef struct twi_spec {
     const twi_window *window;  /* conv, pool */
     size_t groups;             /* conv */
     twi_dtype dtype;           /* of activations and weights */
-    const twi_spec8 *eight;    /* conv: instead of dtype; the bias is in units of the sums, that is
-                                  divided by the scales of source and weights. NULL: none */
-    bool bias, sum;            /* conv, dense: dst = after(op + bias? + dst?) */
-    twi_activation after;      /* one that twi_activation_of() gives, or none */
+    const twi_spec8 *eight; /* conv, dense: instead of dtype; the bias is in units of the sums, that
+                               is divided by the scales of source and weights. NULL: none */
+    bool bias, sum;         /* conv, dense: dst = after(op + bias? + dst?) */
+    twi_activation after;   /* one that twi_activation_of() gives, or none */
     const twi_layout *src, *dst; /* conv: NULL lets oneDNN choose */
 } twi_spec;
 

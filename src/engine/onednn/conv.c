@@ -6,6 +6,8 @@ tw_status twi_onednn_plain_weight(twi_build *b, twi_dtype dtype, const twi_layou
     const twi_node *node = twi_build_node(b);
     const twi_tensor *w = node->params[TWI_PARAM_WEIGHT];
     const size_t g = node->groups;
+    if (w->rank == 2)
+        return twi_layout_new(b->ctx, b->program->device, 2, w->dims, dtype, TWI_ORDER_PLAIN, out);
     const size_t dims[5] = {g, w->dims[0] / g, w->dims[1], w->dims[2], w->dims[3]};
     return g == 1
                ? twi_layout_new(b->ctx, b->program->device, 4, w->dims, dtype, TWI_ORDER_PLAIN, out)

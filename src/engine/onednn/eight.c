@@ -45,7 +45,7 @@ tw_status twi_onednn_without_eights(twi_build *b, tw_status (*build)(twi_build *
     return st;
 }
 
-/* The value of node in 8 bits, channels last. */
+/* The value of node in 8 bits, channels last; tokens one after the other. */
 static tw_status in_eight(twi_build *b, uint32_t node, uint32_t *out)
 {
     const twi_eight *eight = &b->eights[node];
@@ -54,7 +54,8 @@ static tw_status in_eight(twi_build *b, uint32_t node, uint32_t *out)
     const twi_primitive *reorder;
     *out = twi_onednn_is_eight(b, value) ? value : value_at(b, value)->eight;
     if (*out != TWI_NO_VALUE) return TW_OK;
-    tw_status st = twi_node_layout(b, node, eight->dtype, TWI_ORDER_NHWC, &layout);
+    const twi_order order = b->shapes[node].rank == 3 ? TWI_ORDER_NHWC : TWI_ORDER_PLAIN;
+    tw_status st = twi_node_layout(b, node, eight->dtype, order, &layout);
     if (st == TW_OK)
         st = twi_primitive_rescale(b->ctx, b->program->device, twi_value_layout(b, value), layout,
                                    1.0 / (double)eight->scale, &reorder);
@@ -139,11 +140,11 @@ static tw_status fill_bias(tw_ctx *ctx, const void *user, void *data)
     return st;
 }
 
-static tw_status conv_params(twi_build *b, const twi_primitive *conv, const weights *w,
-                             float src_scale, const twi_packed **params)
+static tw_status layer_params(twi_build *b, const twi_primitive *layer, const weights *w,
+                              float src_scale, const twi_packed **params)
 {
     const twi_node *node = twi_build_node(b);
-    const twi_layout *plain, *wanted = twi_primitive_layout(conv, TWI_ROLE_WEIGHTS);
+    const twi_layout *plain, *wanted = twi_primitive_layout(layer, TWI_ROLE_WEIGHTS);
     const twi_tensor *bias = node->params[TWI_PARAM_BIAS];
     weight_fill fill = {.device = b->program->device, .weights = w};
     tw_status st = twi_onednn_plain_weight(b, TWI_I8, &plain);
@@ -226,7 +227,7 @@ static tw_status conv_step(twi_build *b, const twi_primitive *conv, const twi_sp
     const twi_spec8 *e = spec->eight;
     uint32_t out = TWI_NO_VALUE;
     tw_status st = twi_onednn_as(b, in, twi_primitive_layout(conv, TWI_ROLE_SRC), &in);
-    if (st == TW_OK) st = conv_params(b, conv, w, e->src_scale, params);
+    if (st == TW_OK) st = layer_params(b, conv, w, e->src_scale, params);
     const twi_eight_end end = {e->dst, e->sum, e->dst_scale, e->sum_scale};
     if (st == TW_OK && spec->sum) st = twi_onednn_eight_sum(b, dst, &end, &out);
     if (st == TW_OK) st = twi_onednn_step(b, conv, 1, &in, params, &out);
@@ -265,6 +266,55 @@ tw_status twi_onednn_eight_conv(twi_build *b, bool *done)
         st = conv_step(b, conv, &spec, &w, in);
     else if (st == TW_ERR_UNSUPPORTED)
         st = TW_OK; /* in floating point, then */
+done:
+    weights_free(&w);
+    return st;
+}
+
+/* ---- dense layers -------------------------------------------------------------------------- */
+
+/* Of tokens; what it makes is floating point, as it is where there are no 8 bits. */
+static tw_status dense_step(twi_build *b, const twi_primitive *dense, const twi_spec *spec,
+                            const weights *w, uint32_t in)
+{
+    const twi_packed *params[TWI_PARAMS] = {0};
+    uint32_t out = TWI_NO_VALUE;
+    tw_status st = layer_params(b, dense, w, spec->eight->src_scale, params);
+    if (st == TW_OK && spec->sum)
+        st = twi_onednn_sum(b, twi_primitive_layout(dense, TWI_ROLE_DST), &out);
+    if (st == TW_OK) st = twi_onednn_step(b, dense, 1, &in, params, &out);
+    if (st == TW_OK) twi_onednn_done(b, out);
+    return st;
+}
+
+tw_status twi_onednn_eight_dense(twi_build *b, twi_spec *spec, bool *done)
+{
+    const twi_node *node = twi_build_node(b);
+    weights w = {0};
+    uint32_t in = 0;
+    const twi_primitive *dense;
+    *done = false;
+    if (!b->eights || b->eights[node->inputs[0]].scale == 0.0f || b->shapes[b->node].rank != 2)
+        return TW_OK;
+    tw_status st = in_eight(b, node->inputs[0], &in);
+    if (st == TW_OK) st = weights_read(b->ctx, node->params[TWI_PARAM_WEIGHT], &w);
+    if (st != TW_OK) goto done;
+    const twi_dtype dst = twi_layout_dtype(spec->dst);
+    const twi_spec8 eight = {.src = twi_layout_dtype(twi_value_layout(b, in)),
+                             .src_scale = value_at(b, in)->scale,
+                             .dst = dst,
+                             .sum = dst,
+                             .dst_scale = 1.0f,
+                             .sum_scale = 1.0f,
+                             .weight_scales = w.scales};
+    spec->eight = &eight;
+    st = twi_primitive_dense(b->ctx, b->program->device, spec, &dense);
+    *done = st == TW_OK;
+    if (*done)
+        st = dense_step(b, dense, spec, &w, in);
+    else if (st == TW_ERR_UNSUPPORTED)
+        st = TW_OK; /* in floating point, then */
+    spec->eight = NULL;
 done:
     weights_free(&w);
     return st;

@@ -76,6 +76,8 @@ tw_status twi_onednn_eight_sum(twi_build *b, const twi_layout *dst, const twi_ei
  * way.
  */
 tw_status twi_onednn_eight_conv(twi_build *b, bool *done);
+/* The dense layer of tokens that spec describes, likewise. */
+tw_status twi_onednn_eight_dense(twi_build *b, twi_spec *spec, bool *done);
 /* True when the pool, or the join of maps, is best done in 8 bits. */
 bool twi_onednn_eight_pool(const twi_build *b, twi_op op);
 bool twi_onednn_eight_concat(const twi_build *b);

@@ -234,17 +234,21 @@ tw_status twi_primitive_dense(tw_ctx *ctx, twi_device *device, const twi_spec *s
                           .weights = true,
                           .bias = spec->bias,
                           .sum = spec->sum,
-                          .after = spec->after};
+                          .after = spec->after,
+                          .eight = spec->eight,
+                          .channels = spec->out->dims[twi_channel_axis(spec->out->rank)]};
+    const twi_dtype from = spec->eight ? spec->eight->src : spec->dtype;
     const size_t axis = twi_channel_axis(spec->in->rank);
     const dnnl_dim_t in = (dnnl_dim_t)spec->in->dims[axis];
     const dnnl_dim_t width = (dnnl_dim_t)spec->out->dims[axis];
     const dnnl_dim_t n = (dnnl_dim_t)spec->batch * (axis ? (dnnl_dim_t)spec->in->dims[0] : 1);
     dnnl_memory_desc_t src, weights, bias;
     dnnl_inner_product_desc_t desc;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&src, 2, (dnnl_dims_t){n, in},
-                                                        twi_dnnl_type(spec->dtype), dnnl_ab);
+    dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&src, 2, (dnnl_dims_t){n, in}, twi_dnnl_type(from), dnnl_ab);
     if (status == dnnl_success)
-        status = any_order(&weights, 2, (dnnl_dims_t){width, in}, spec->dtype);
+        status =
+            any_order(&weights, 2, (dnnl_dims_t){width, in}, spec->eight ? TWI_I8 : spec->dtype);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){width}, dnnl_f32, dnnl_a);
     if (status == dnnl_success)
