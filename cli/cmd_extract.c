@@ -246,7 +246,7 @@ static int after_run(extraction *x, tw_extractor *extractor, tw_status status)
     return x->failed ? EXIT_SOME : EXIT_FINE;
 }
 
-static int extract(extraction *x, const tw_backbone *backbone)
+static int extract(extraction *x, tw_backbone *backbone)
 {
     session *const s = x->s;
     const options *const o = &s->opts;
@@ -262,7 +262,10 @@ static int extract(extraction *x, const tw_backbone *backbone)
     opts.resize = o->resize;
     opts.input_size = o->input_size;
     opts.max_pixels = o->max_pixels;
-    tw_status status = tw_extractor_new(s->ctx, backbone, &opts, &extractor);
+    tw_status status = TW_OK;
+    if (opts.precision == TW_PRECISION_INT8 && x->dataset && !tw_backbone_calibrated(backbone))
+        status = tw_backbone_calibrate_dataset(s->ctx, backbone, &opts, x->dataset, NULL);
+    if (status == TW_OK) status = tw_extractor_new(s->ctx, backbone, &opts, &extractor);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
     int code = EXIT_RESOURCE;
     x->out = rows_open(s, o->output, x->dataset != NULL, tw_extractor_feature_count(extractor));

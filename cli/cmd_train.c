@@ -97,6 +97,9 @@ static void head_text(const tw_summary *sum)
 {
     printf("features: %zu per photo, %s%s%s\n", sum->feature_count,
            report_precision_name(sum->precision), sum->isa ? ", " : "", sum->isa ? sum->isa : "");
+    if (sum->n_int8 > 0)
+        printf("int8: cross-validated accuracy %.4f on %zu photos; %.4f in floating point\n",
+               sum->accuracy_int8, sum->n_int8, sum->accuracy_float);
     printf("head: %s", heads_title(sum->head));
     if (sum->C > 0)
         printf(", %s = %.9g%s", heads_strength(sum->head), sum->C,
@@ -140,6 +143,13 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
     js_text(j, "precision", report_precision_name(sum.precision));
     js_text(j, "isa", sum.isa);
     js_size(j, "features", sum.feature_count);
+    if (sum.n_int8 > 0) {
+        js_object(j, "int8");
+        js_size(j, "photos", sum.n_int8);
+        js_double(j, "accuracy", sum.accuracy_int8);
+        js_double(j, "accuracy_float", sum.accuracy_float);
+        js_object_end(j);
+    }
     js_names(j, "classes", report_class_at, report);
     js_size(j, "n_train", sum.n_train);
     js_size(j, "n_test", sum.n_test);

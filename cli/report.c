@@ -9,8 +9,10 @@ enum { LIST_MOST = 10, MATRIX_COLUMNS = 100, TABLE_MOST = 40 };
 
 const char *report_precision_name(tw_precision precision)
 {
-    static const char *const names[] = {
-        [TW_PRECISION_AUTO] = "auto", [TW_PRECISION_F32] = "f32", [TW_PRECISION_BF16] = "bf16"};
+    static const char *const names[] = {[TW_PRECISION_AUTO] = "auto",
+                                        [TW_PRECISION_F32] = "f32",
+                                        [TW_PRECISION_BF16] = "bf16",
+                                        [TW_PRECISION_INT8] = "int8"};
     return (size_t)precision < LEN(names) ? names[precision] : "unknown";
 }
 

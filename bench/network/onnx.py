@@ -86,8 +86,8 @@ def main():
     torch.set_num_threads(args.threads)
     print("PyTorch %s, OpenCV %s, %d threads, pictures/s of 224 x 224\n" %
           (torch.__version__, cv2.__version__ if cv2 else "absent", args.threads))
-    print("| network | batch | topwork f32 | bf16 | PyTorch f32 | bf16 | ONNX Runtime | OpenCV | f32 to the best f32 | bf16 to the best |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| network | batch | topwork f32 | bf16 | int8 | PyTorch f32 | bf16 | ONNX Runtime | OpenCV | f32 to the best f32 | bf16, int8 to the best |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name in args.networks:
         module = network(name)
         with tempfile.TemporaryDirectory() as folder:
@@ -96,14 +96,14 @@ def main():
                               output_names=["logits"], dynamic_axes={"input": {0: "n"}, "logits": {0: "n"}})
             subprocess.run([os.path.join(args.build, "import/topwork-import"), model, "-o", backbone], check=True)
             for batch in args.batch:
-                rows = [[ours(args, backbone, "f32", batch), ours(args, backbone, "bf16", batch), pytorch(args, module, False, batch),
-                         pytorch(args, module, True, batch), onnxruntime(args, model, batch), opencv(args, model, batch)]
+                rows = [[ours(args, backbone, "f32", batch), ours(args, backbone, "bf16", batch), ours(args, backbone, "int8", batch),
+                         pytorch(args, module, False, batch), pytorch(args, module, True, batch), onnxruntime(args, model, batch), opencv(args, model, batch)]
                         for _ in range(args.rounds)]
-                a, b, c, d, e, f = (statistics.median(column) for column in zip(*rows))
+                a, b, i, c, d, e, f = (statistics.median(column) for column in zip(*rows))
                 f32 = max(v for v in (c, e, f) if v == v)
                 best = max(v for v in (c, d, e, f) if v == v)
-                print("| %s | %d | %s | %s | %s | %s | %s | %s | %.1f | %.1f |" %
-                      ((name, batch) + tuple(shown(v) for v in (a, b, c, d, e, f)) + (a / f32, b / best)), flush=True)
+                print("| %s | %d | %s | %s | %s | %s | %s | %s | %s | %.2f | %.2f, %.2f |" %
+                      ((name, batch) + tuple(shown(v) for v in (a, b, i, c, d, e, f)) + (a / f32, b / best, i / best)), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ _topwork() {
     fi
     if [[ $command == backbone ]]; then
         if ((COMP_CWORD == 2)); then
-            mapfile -t COMPREPLY < <(compgen -W "list info pull import" -- "$word")
+            mapfile -t COMPREPLY < <(compgen -W "list info pull import calibrate" -- "$word")
             return
         fi
         command="backbone ${COMP_WORDS[2]}" at=3

@@ -17,5 +17,5 @@ end
 complete -c topwork -n 'test (count (commandline -opc)) -eq 1' -f \
     -a '(topwork __options 2>/dev/null | string split -f 1 " " | sort -u)'
 complete -c topwork -n 'test (count (commandline -opc)) -eq 2; and __fish_seen_subcommand_from backbone' -f \
-    -a 'list info pull import'
+    -a 'list info pull import calibrate'
 complete -c topwork -n 'string match -q -- "-*" (commandline -ct)' -f -a '(__topwork_options)'

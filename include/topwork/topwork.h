@@ -322,7 +322,8 @@ TW_API tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
 typedef enum tw_precision {
     TW_PRECISION_AUTO = 0,
     TW_PRECISION_F32 = 1,
-    TW_PRECISION_BF16 = 2
+    TW_PRECISION_BF16 = 2,
+    TW_PRECISION_INT8 = 3 /* of a calibrated backbone: tw_backbone_calibrate() */
 } tw_precision;
 /* DEFAULT: average, and none with the reference recipe. NONE: flattened in NHWC order. */
 typedef enum tw_pooling {
@@ -362,6 +363,35 @@ TW_API void tw_extractor_free(tw_extractor *extractor);
 TW_API size_t tw_extractor_feature_count(const tw_extractor *extractor);   /* d */
 TW_API tw_precision tw_extractor_precision(const tw_extractor *extractor); /* what AUTO chose */
 
+/* The path of picture i, or NULL when there are no more. Called once for each i = 0, 1, 2, ... from
+ * one thread at a time; the pointer must stay valid until the row function has been called for i.
+ */
+typedef const char *(*tw_path_fn)(void *user, size_t i);
+
+/* How close 8 bits come, measured on other pictures than those that ranges were taken from. */
+typedef struct tw_calibration {
+    size_t watched, measured;         /* pictures */
+    double cosine_mean, cosine_least; /* between features in int8 and in f32, of one picture */
+} tw_calibration;
+
+/* Makes backbone ready for TW_PRECISION_INT8: runs every other one of at most n pictures in f32 to
+ * see what range each layer's values have, then the rest in both to measure the distance. Weights
+ * stay as they are; layers whose ranges are known compute with 8-bit weights (a scale each output
+ * channel) and activations (a scale each layer). opts (NULL: defaults): how pictures become input.
+ * Unreadable pictures are passed over. TW_ERR_DATA: none could be read, or the mean cosine is below
+ * 0.98; backbone is then what it was. TW_ERR_UNSUPPORTED: this machine has no AVX512-VNNI. No
+ * extractor of backbone may exist. out may be NULL. */
+TW_API tw_status tw_backbone_calibrate(tw_ctx *ctx, tw_backbone *backbone,
+                                       const tw_extract_opts *opts, tw_path_fn next, void *user,
+                                       size_t n, tw_calibration *out);
+/* The same on 64 pictures of dataset, evenly spaced. */
+TW_API tw_status tw_backbone_calibrate_dataset(tw_ctx *ctx, tw_backbone *backbone,
+                                               const tw_extract_opts *opts,
+                                               const tw_dataset *dataset, tw_calibration *out);
+TW_API int tw_backbone_calibrated(const tw_backbone *backbone); /* ranges are known */
+/* Writes backbone, calibration and all, to path, atomically. */
+TW_API tw_status tw_backbone_save(tw_ctx *ctx, const tw_backbone *backbone, const char *path);
+
 /* One row, in the order of the pictures given. status TW_OK: features [d], borrowed for the call.
  * Otherwise features is NULL and message says why this picture could not be read;
  * TW_ERR_UNSUPPORTED: it is no picture, or of a kind this build cannot read. Return non-zero to
@@ -369,11 +399,6 @@ TW_API tw_precision tw_extractor_precision(const tw_extractor *extractor); /* wh
  * inside. */
 typedef int (*tw_row_fn)(void *user, size_t i, tw_status status, const char *message,
                          const float *features);
-
-/* The path of picture i, or NULL when there are no more. Called once for each i = 0, 1, 2, ... from
- * one thread at a time; the pointer must stay valid until the row function has been called for i.
- */
-typedef const char *(*tw_path_fn)(void *user, size_t i);
 
 /* Runs pictures through decode threads and engine batches; memory does not grow with their number.
  * total: for progress only, 0 when unknown. A bad picture is a row with a message, unless
@@ -797,6 +822,9 @@ typedef struct tw_summary {
     int converged;            /* 0: max_iter ran out */
     size_t iterations;
     tw_precision precision;
+    size_t n_int8; /* training with TW_PRECISION_INT8: photos cross-validated on in int8 and in
+                      floating point, to see what it costs; else 0 */
+    double accuracy_int8, accuracy_float; /* of them */
     size_t feature_count;
     size_t n_leaked; /* of n_test, with a copy among the training part: of the same bytes or, where
                         that is soon found out, nearly the same (tw_audit_run() looks closer). The

@@ -1,4 +1,5 @@
 /* audit.c - topwork audit: everything about a data set that would make its numbers lie. */
+#include "api/calibrate.h"
 #include "api/audit.h"
 
 #include "api/options.h"
@@ -57,7 +58,9 @@ static tw_status harvest(twi_auditing *s)
     twi_extractor *extractor = NULL;
     twi_extractor_opts extract;
     tw_status st = tw_backbone_open(s->ctx, s->opts.backbone, &backbone);
-    if (st == TW_OK) st = twi_extract_resolve(s->ctx, backbone, &s->opts.extract, &extract);
+    if (st == TW_OK)
+        st = twi_extract_prepare(s->ctx, backbone, &s->opts.extract, s->dataset, s->parts.order,
+                                 s->parts.n_train, &extract);
     if (st == TW_OK) st = twi_extractor_new(s->ctx, backbone->network, &extract, &extractor);
     if (st == TW_OK)
         st = twi_harvest_run(s->ctx, extractor, s->dataset, s->parts.order,

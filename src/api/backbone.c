@@ -98,6 +98,7 @@ void tw_backbone_free(tw_backbone *backbone)
 {
     if (!backbone) return;
     twi_network_free(backbone->network);
+    twi_json_free(backbone->own_document);
     twi_tensors_free(&backbone->extras);
     twi_free(backbone->labels);
     twi_free(backbone->labels_text);

@@ -10,7 +10,8 @@ struct tw_backbone {
     char *name;
     char digest[72];    /* "sha256:..." */
     twi_bundle *bundle; /* NULL when it lives inside a model, whose bundle holds the weights */
-    const twi_json *document; /* borrowed from a bundle; "recipe", "graph", ... */
+    const twi_json *document; /* borrowed from a bundle, or own_document; "recipe", "graph", ... */
+    twi_json *own_document;   /* NULL unless calibrated since it was opened */
     twi_network *network;
     twi_recipe recipe;
     twi_tensors extras; /* tensors of the file that are not weights: "labels" */

@@ -1,4 +1,5 @@
 /* compare.c - trying settings by cross-validation and taking the best. */
+#include "api/calibrate.h"
 #include "api/compare.h"
 
 #include "api/options.h"
@@ -83,7 +84,9 @@ static tw_status harvest_view(comparing *s, twi_compare_view *view)
     twi_digest digest;
     const bool first = s->c->n_views == 0;
     tw_status st = tw_backbone_open(s->ctx, view->backbone, &backbone);
-    if (st == TW_OK) st = twi_extract_resolve(s->ctx, backbone, &view->extract, &extract);
+    if (st == TW_OK)
+        st = twi_extract_prepare(s->ctx, backbone, &view->extract, s->dataset, s->parts.order,
+                                 s->parts.n_train, &extract);
     if (st == TW_OK) st = describe_view(s->ctx, backbone, &extract, view);
     if (st == TW_OK) st = twi_extractor_new(s->ctx, backbone->network, &extract, &extractor);
     if (st == TW_OK) st = twi_zalloc(s->ctx, 1, &report); /* skipped photos are told once */

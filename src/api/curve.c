@@ -1,6 +1,7 @@
 /* curve.c - how much data is enough. */
 #include "learn/curve.h"
 
+#include "api/calibrate.h"
 #include "api/harvest.h"
 #include "api/model.h"
 #include "api/options.h"
@@ -65,7 +66,9 @@ static tw_status harvest(drawing *s)
     s->opts.extract.classifier = 0;
     tw_status st = twi_parts_make(s->ctx, s->dataset, &s->parts_opts, &s->parts);
     if (st == TW_OK) st = tw_backbone_open(s->ctx, name, &s->backbone);
-    if (st == TW_OK) st = twi_extract_resolve(s->ctx, s->backbone, &s->opts.extract, &extract);
+    if (st == TW_OK)
+        st = twi_extract_prepare(s->ctx, s->backbone, &s->opts.extract, s->dataset, s->parts.order,
+                                 s->parts.n_train, &extract);
     if (st == TW_OK) st = twi_extractor_new(s->ctx, s->backbone->network, &extract, &s->extractor);
     if (st == TW_OK) st = twi_report_new(s->ctx, s->k, class_name, s->dataset, &s->report);
     if (st == TW_OK)

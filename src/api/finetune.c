@@ -1,4 +1,5 @@
 /* finetune.c - from a head on cached features to a backbone trained for these photos. */
+#include "api/calibrate.h"
 #include "api/finetune.h"
 
 #include "api/options.h"
@@ -90,6 +91,8 @@ static tw_status read_options(finetuning *f, const tw_finetune_opts *given)
     if (!(o->rate > 0.0)) o->rate = is_sgd(o) ? 5e-3 : 2e-4;
     if (o->weight_decay < 0.0) o->weight_decay = is_sgd(o) ? 1e-4 : 0.05;
     f->precision = o->precision;
+    if (f->precision == TW_PRECISION_INT8)
+        return twi_fail(f->ctx, TW_ERR_ARG, "training in int8 is not possible; f32 and bf16 are");
     if (f->precision == TW_PRECISION_AUTO)
         f->precision =
             twi_precision_native(TW_PRECISION_BF16) ? TW_PRECISION_BF16 : TW_PRECISION_F32;
@@ -403,7 +406,7 @@ static tw_status give_back(finetuning *f)
     twi_digest_finish(&digest, hex);
     memcpy(f->backbone->digest, "sha256:", 7);
     memcpy(f->backbone->digest + 7, hex, sizeof hex);
-    return TW_OK;
+    return twi_backbone_forget_ranges(f->ctx, f->backbone); /* they were of other weights */
 }
 
 static twi_json *epoch_json(const twi_tune_epoch *e)

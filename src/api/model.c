@@ -48,7 +48,7 @@ tw_status twi_names_load(tw_ctx *ctx, const char *file, const twi_tensors *tenso
 static tw_status read_precision(tw_ctx *ctx, const char *name, const twi_json *document,
                                 tw_precision *out)
 {
-    static const tw_precision known[] = {TW_PRECISION_F32, TW_PRECISION_BF16};
+    static const tw_precision known[] = {TW_PRECISION_F32, TW_PRECISION_BF16, TW_PRECISION_INT8};
     const char *word = twi_json_as_text(twi_json_get(document, "precision"), "missing");
     for (size_t i = 0; i < TWI_LEN(known); i++) {
         if (strcmp(word, twi_precision_name(known[i])) != 0) continue;
@@ -60,7 +60,7 @@ static tw_status read_precision(tw_ctx *ctx, const char *name, const twi_json *d
         }
         return TW_OK;
     }
-    return twi_fail(ctx, TW_ERR_FORMAT, "%s: precision is %s; need f32 or bf16", name, word);
+    return twi_fail(ctx, TW_ERR_FORMAT, "%s: precision is %s; need f32, bf16 or int8", name, word);
 }
 
 tw_status twi_model_read(tw_ctx *ctx, const char *name, tw_model *model)

@@ -1,4 +1,6 @@
 /* train.c - the main line: split, features, scaler, head, measurement, model. */
+#include "api/calibrate.h"
+#include "api/eight.h"
 #include "api/audit.h"
 #include "api/harvest.h"
 #include "api/model.h"
@@ -22,10 +24,11 @@ typedef struct training {
     twi_extractor *extractor;
     twi_parts parts;
     twi_harvest harvest;
-    size_t train_rows; /* rows of harvest that belong to the training part; they come first */
-    uint32_t *y;       /* [harvest.rows] */
-    tw_head_opts head; /* resolved */
-    bool chosen;       /* C or alpha, by cross-validation */
+    size_t train_rows;      /* rows of harvest that belong to the training part; they come first */
+    uint32_t *y;            /* [harvest.rows] */
+    twi_eight_answer eight; /* of int8; else all 0 */
+    tw_head_opts head;      /* resolved */
+    bool chosen;            /* C or alpha, by cross-validation */
     const twi_train_extra *extra; /* never NULL */
     tw_model *model;
     tw_report *report;
@@ -81,7 +84,8 @@ static tw_status prepare_extractor(training *t)
     if (st != TW_OK) return st;
     t->opts.extract.classifier =
         0; /* a head is fitted on features, never on another head's answers */
-    st = twi_extract_resolve(t->ctx, t->backbone, &t->opts.extract, &t->extract);
+    st = twi_extract_prepare(t->ctx, t->backbone, &t->opts.extract, t->dataset, t->parts.order,
+                             t->parts.n_train, &t->extract);
     if (st != TW_OK) return st;
     return twi_extractor_new(t->ctx, t->backbone->network, &t->extract, &t->extractor);
 }
@@ -152,6 +156,28 @@ static tw_status warn_of_leaks(training *t)
                 "%zu of the %zu test pictures have a copy among the training pictures: the "
                 "accuracy is too good; 'topwork audit' lists them",
                 s->n_leaked, n_test);
+    return st;
+}
+
+/* 8 bits were asked for: are they worth it? */
+static tw_status ask_eight(training *t)
+{
+    const twi_parts_opts parts = parts_opts(t);
+    if (t->extract.precision != TW_PRECISION_INT8 || t->extra->harvest) return TW_OK;
+    const twi_eight_question question = {.backbone = t->backbone,
+                                         .extract = &t->extract,
+                                         .dataset = t->dataset,
+                                         .parts = &parts,
+                                         .harvest = &t->harvest,
+                                         .y = t->y,
+                                         .n = t->train_rows,
+                                         .k = tw_dataset_class_count(t->dataset),
+                                         .head = &t->head};
+    const tw_status st = twi_eight_ask(t->ctx, &question, &t->eight);
+    tw_summary *s = &t->report->summary;
+    s->n_int8 = t->eight.photos;
+    s->accuracy_int8 = t->eight.eight;
+    s->accuracy_float = t->eight.floats;
     return st;
 }
 
@@ -335,6 +361,18 @@ static twi_json *training_json(const training *t)
     return NULL;
 }
 
+static twi_json *int8_json(const twi_eight_answer *answer)
+{
+    twi_json *json = twi_json_object();
+    bool ok = twi_json_set(json, "photos", twi_json_integer((int64_t)answer->photos));
+    ok &= twi_json_set(json, "accuracy", twi_json_number(answer->eight));
+    ok &= twi_json_set(json, "accuracy_float", twi_json_number(answer->floats));
+    ok &= twi_json_set(json, "float", twi_json_text(twi_precision_name(answer->precision)));
+    if (ok) return json;
+    twi_json_free(json);
+    return NULL;
+}
+
 /* head_json and reject_json (NULL: none) are taken over, also on failure. */
 static tw_status write_document(training *t, twi_json *head_json, twi_json *reject_json)
 {
@@ -352,6 +390,7 @@ static tw_status write_document(training *t, twi_json *head_json, twi_json *reje
     if (reject_json) ok &= twi_json_set(json, "reject", reject_json);
     ok &= twi_json_set(json, "training", training_json(t));
     ok &= twi_json_set(json, "split", split_json(t));
+    if (t->eight.photos > 0) ok &= twi_json_set(json, "int8", int8_json(&t->eight));
     if (t->extra->selection)
         ok &= twi_json_set(json, "selection", twi_json_copy(t->extra->selection));
     if (t->extra->finetuning)
@@ -461,6 +500,7 @@ tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train
     if ((st = split(&t)) != TW_OK) goto done;
     if ((st = features(&t)) != TW_OK) goto done;
     if ((st = warn_of_leaks(&t)) != TW_OK) goto done;
+    if ((st = ask_eight(&t)) != TW_OK) goto done;
     const double fit_start = twi_seconds();
     if ((st = fit_and_measure(&t)) != TW_OK) goto done;
     tw_summary *s = &t.report->summary;

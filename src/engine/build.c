@@ -11,7 +11,8 @@ tw_status twi_build_value(twi_build *b, const twi_layout *layout, size_t bytes, 
     p->values[p->n_values] = (twi_value){.layout = layout,
                                          .bytes = layout ? twi_layout_bytes(layout) : bytes,
                                          .first = p->n_steps,
-                                         .last = p->n_steps};
+                                         .last = p->n_steps,
+                                         .eight = TWI_NO_VALUE};
     *id = (uint32_t)p->n_values++;
     return TW_OK;
 }
@@ -32,6 +33,7 @@ tw_status twi_build_step(twi_build *b, const twi_step *step)
     }
     if (step->scratch != TWI_NO_VALUE) p->values[step->scratch].last = p->n_steps;
     p->values[step->out].last = p->n_steps;
+    p->values[step->out].eight = TWI_NO_VALUE; /* a copy of what was there is none of what comes */
     p->steps[p->n_steps] = *step;
     p->steps[p->n_steps].in = in;
     p->steps[p->n_steps].name = name;

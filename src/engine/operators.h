@@ -22,6 +22,7 @@ typedef struct twi_operator {
     twi_ref_fn *compute; /* plain C, the judge of the others */
     /* oneDNN's, with what fusion hung on the node; NULL: plain C there too */
     tw_status (*build)(twi_build *b);
+    bool eights; /* build takes inputs in 8 bits */
 } twi_operator;
 
 const twi_operator *twi_operator_of(twi_op op);

@@ -35,16 +35,26 @@ bool twi_layout_equal(const twi_layout *a, const twi_layout *b);
 tw_status twi_layout_retyped(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
                              twi_dtype dtype, const twi_layout **out);
 
+/* A layer in 8 bits: integers times their scales are its values. */
+typedef struct twi_spec8 {
+    twi_dtype src, dst;                    /* U8 or I8; dst also floating point */
+    twi_dtype sum;                         /* of what is added into: as large as dst */
+    float src_scale, dst_scale, sum_scale; /* floating point: 1 */
+    const float *weight_scales;            /* [channels out] */
+} twi_spec8;
+
 /* What conv, dense, pool and eltwise operations have in common. */
 typedef struct twi_spec {
     const char *name; /* of the layer, for messages */
     size_t batch;
-    const twi_shape *in, *out;   /* of one picture */
-    const twi_window *window;    /* conv, pool */
-    size_t groups;               /* conv */
-    twi_dtype dtype;             /* of activations and weights */
-    bool bias, sum;              /* conv, dense: dst = after(op + bias? + dst?) */
-    twi_activation after;        /* one that twi_activation_of() gives, or none */
+    const twi_shape *in, *out; /* of one picture */
+    const twi_window *window;  /* conv, pool */
+    size_t groups;             /* conv */
+    twi_dtype dtype;           /* of activations and weights */
+    const twi_spec8 *eight; /* conv, dense: instead of dtype; the bias is in units of the sums, that
+                               is divided by the scales of source and weights. NULL: none */
+    bool bias, sum;         /* conv, dense: dst = after(op + bias? + dst?) */
+    twi_activation after;   /* one that twi_activation_of() gives, or none */
     const twi_layout *src, *dst; /* conv: NULL lets oneDNN choose */
 } twi_spec;
 
@@ -79,6 +89,9 @@ tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *l
 tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t axis,
                                const twi_layout *const *srcs, const twi_layout *dst,
                                const twi_primitive **out);
+/* dst = scale * src, rounded and held to what dst's type can say. */
+tw_status twi_primitive_rescale(tw_ctx *ctx, twi_device *device, const twi_layout *src,
+                                const twi_layout *dst, double scale, const twi_primitive **out);
 tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
                                 const twi_layout *dst, const twi_primitive **out);
 

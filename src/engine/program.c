@@ -13,8 +13,10 @@ static tw_status check_opts(tw_ctx *ctx, const twi_engine_opts *opts)
     if (opts->batch == 0 || opts->threads == 0)
         return twi_fail(ctx, TW_ERR_ARG, "batch %zu, threads %zu: both must be at least 1",
                         opts->batch, opts->threads);
-    if (opts->precision != TW_PRECISION_F32 && opts->precision != TW_PRECISION_BF16)
-        return twi_fail(ctx, TW_ERR_ARG, "precision %s: the engine needs f32 or bf16",
+    if (opts->precision == TW_PRECISION_AUTO)
+        return twi_fail(ctx, TW_ERR_ARG, "precision auto: the engine needs f32, bf16 or int8");
+    if (opts->watch && opts->precision != TW_PRECISION_F32)
+        return twi_fail(ctx, TW_ERR_ARG, "precision %s: values are watched in f32 only",
                         twi_precision_name(opts->precision));
     if (opts->reference && opts->precision != TW_PRECISION_F32)
         return twi_fail(ctx, TW_ERR_ARG, "precision %s: the C reference computes in f32 only",
@@ -64,14 +66,26 @@ static tw_status build_pictures(twi_build *b)
     return twi_build_value(b, layout, count * sizeof(float), &id);
 }
 
+static tw_status plan_eights(twi_build *b)
+{
+    twi_eight *eights;
+    if (b->program->opts.precision != TW_PRECISION_INT8) return TW_OK;
+    tw_status st = twi_arena_take(b->ctx, &b->program->memory, b->network->n, &eights);
+    if (st == TW_OK) st = twi_plan_eights(b->ctx, b->network, b->shapes, eights);
+    b->eights = eights;
+    return st;
+}
+
 static tw_status build_nodes(twi_build *b)
 {
-    tw_status st = build_pictures(b);
+    tw_status st = plan_eights(b);
+    if (st == TW_OK) st = build_pictures(b);
     for (b->node = 0; b->node < b->network->n && st == TW_OK; b->node++) {
         st = b->program->device ? twi_onednn_node(b) : twi_reference_node(b);
         if (st != TW_OK) break;
         drop_readers(b);
         count_readers(b);
+        if (b->program->opts.watch) st = twi_build_watch(b);
     }
     b->node = (uint32_t)b->network->n - 1;
     if (st == TW_OK && b->program->device) st = twi_onednn_output(b);
@@ -224,6 +238,8 @@ const char *twi_precision_name(tw_precision precision)
         return "f32";
     case TW_PRECISION_BF16:
         return "bf16";
+    case TW_PRECISION_INT8:
+        return "int8";
     default:
         return "auto";
     }

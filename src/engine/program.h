@@ -18,6 +18,8 @@ typedef struct twi_value {
     size_t bytes;
     size_t first, last; /* steps between which it must stay in memory, both included */
     size_t offset;      /* in the workspace's arena */
+    float scale;        /* of 8 bits: a value is this times the integer; 0: floating point */
+    uint32_t eight;     /* the same in 8 bits, made for an earlier reader, or TWI_NO_VALUE */
     size_t readers;     /* nodes that have yet to read it; used while building */
 } twi_value;
 
@@ -36,7 +38,8 @@ enum {
     TWI_PACKING_FLOATS,   /* as the network has them, float32 */
     TWI_PACKING_LAYOUT,   /* in .layout */
     TWI_PACKING_WINOGRAD, /* see kernels/winograd.h */
-    TWI_PACKING_ROWS      /* float32, channels last: of add_constant and the like */
+    TWI_PACKING_ROWS,     /* float32, channels last: of add_constant and the like */
+    TWI_PACKING_SCALED    /* of an 8-bit layer: float32, in units of its sums */
 };
 
 /* One step in one workspace. */
@@ -84,6 +87,17 @@ struct twi_workspace {
     const float *images;
 };
 
+/* How a node's value is kept in 8 bits. */
+typedef struct twi_eight {
+    twi_dtype dtype; /* U8, or I8 */
+    float scale;     /* a value is this times the integer; 0: not known */
+    bool wanted;     /* somebody reads it in 8 bits */
+} twi_eight;
+
+/* Works that out for every node of network from what was observed: eights [network->n]. */
+tw_status twi_plan_eights(tw_ctx *ctx, const twi_network *network, const twi_shape *shapes,
+                          twi_eight *eights);
+
 /* A program being built. */
 typedef struct twi_build {
     tw_ctx *ctx;
@@ -91,8 +105,9 @@ typedef struct twi_build {
     const twi_shape *shapes;  /* [network->n] */
     const twi_program *share; /* may be NULL */
     twi_program *program;
-    uint32_t *value_of; /* [network->n] */
-    uint32_t node;      /* being built */
+    uint32_t *value_of;      /* [network->n] */
+    const twi_eight *eights; /* [network->n]; NULL unless the precision is int8 */
+    uint32_t node;           /* being built */
 } twi_build;
 
 /* A new value; layout NULL: bytes of anything. */
@@ -112,6 +127,9 @@ void twi_packed_release(twi_packed *packed); /* NULL is fine */
 /* elements of [batch, shape]; TW_ERR_NOMEM with the layer's name when it does not fit. */
 tw_status twi_batch_elements(tw_ctx *ctx, const char *name, size_t batch, const twi_shape *shape,
                              size_t *out);
+
+/* Appends a step that looks at node b->node's value; twi_workspace_observed() tells what it saw. */
+tw_status twi_build_watch(twi_build *b);
 
 /* Gives every value its place in one arena; values alive at the same step never overlap. */
 tw_status twi_plan_arena(tw_ctx *ctx, twi_value *values, size_t n, size_t *arena_bytes);

@@ -29,8 +29,26 @@ static tw_status precision_settle(tw_ctx *ctx, const twi_extractor_opts *opts, t
         return twi_fail(ctx, TW_ERR_UNSUPPORTED,
                         "precision bf16 is not native here (%s); f32 and auto are",
                         opts->reference_engine ? "reference engine" : twi_engine_isa());
+    if (opts->precision == TW_PRECISION_INT8 &&
+        (opts->reference_engine || !twi_precision_native(TW_PRECISION_INT8)))
+        return twi_fail(ctx, TW_ERR_UNSUPPORTED,
+                        "precision int8 needs AVX512-VNNI, which is not here (%s); f32 and auto do "
+                        "not",
+                        opts->reference_engine ? "reference engine" : twi_engine_isa());
     if (opts->precision == TW_PRECISION_AUTO && !native) *out = TW_PRECISION_F32;
     return TW_OK;
+}
+
+/* Without ranges every layer would be floating point, and int8 a lie. */
+static tw_status check_calibrated(tw_ctx *ctx, const twi_network *network, tw_precision precision)
+{
+    bool known = precision != TW_PRECISION_INT8;
+    for (size_t i = 0; i < network->n && !known; i++)
+        known = network->nodes[i].observed[0] != 0 || network->nodes[i].observed[1] != 0;
+    return known ? TW_OK
+                 : twi_fail(ctx, TW_ERR_UNSUPPORTED,
+                            "precision int8 needs a calibrated backbone: see 'topwork backbone "
+                            "calibrate'");
 }
 
 /* A larger batch reads the weights less often. Past 4 that is worth no more than a few percent, and
@@ -98,6 +116,7 @@ tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_e
     if (st != TW_OK) return st;
     ex->opts = *opts;
     if ((st = precision_settle(ctx, opts, &ex->precision)) != TW_OK) goto done;
+    if ((st = check_calibrated(ctx, network, ex->precision)) != TW_OK) goto done;
     if ((st = twi_network_for_inference(ctx, network, opts->output, true, &ex->network)) != TW_OK)
         goto done;
     if ((st = sizes_settle(ctx, ex)) != TW_OK) goto done;

@@ -11,7 +11,7 @@
 /* AUTO takes bf16 where the least cosine between its rows and those of f32 is at least this. */
 #define TWI_AUTO_COSINE 0.999
 
-#define TWI_PRECISIONS 3 /* arrays indexed by tw_precision; AUTO is unused */
+#define TWI_PRECISIONS 4 /* arrays indexed by tw_precision; AUTO is unused */
 
 /* A compiled form of the network: a precision, and for bulk (opts.batch pictures on one thread) or
  * for few pictures (one at a time, on any number of threads). */

@@ -73,6 +73,17 @@ typedef struct twi_extract_stats {
 tw_status twi_extractor_run(tw_ctx *ctx, twi_extractor *extractor, const twi_source *source,
                             tw_row_fn row, void *user, twi_extract_stats *stats);
 
+/* Runs pictures paths [n] through network in f32 and gives the range that each node's value should
+ * be quantised with: observed [network->n] of least, greatest, both 0 for nodes that opts.output
+ * does not need or that fusion hides (twi_workspace_observed()). Pictures that cannot be read are
+ * passed over; *seen: how many could. Progress stage: "calibrate". TW_ERR_DATA: none could. */
+tw_status twi_observe(tw_ctx *ctx, const twi_network *network, const twi_extractor_opts *opts,
+                      const char *const *paths, size_t n, double (*observed)[2], size_t *seen);
+
+/* Of a and b [n]. Two zero vectors point the same way; a value that is not finite gives NaN, which
+ * no bound accepts. */
+double twi_cosine(const float *a, const float *b, size_t n);
+
 /* Rows that an earlier run left in ctx's cache, of pictures known by the SHA-256 of their bytes
  * alone: digest [n] -> row(user, i, features) for each that is there, in order. Precision must be
  * settled. *found: how many. No cache: none. */

@@ -178,7 +178,7 @@ static tw_status memory_take(twi_run *r)
         return twi_fail(r->ctx, TW_ERR_ARG, "%zu features are too many", ex->features);
     if ((st = twi_zalloc(r->ctx, r->n_slots, &r->slots)) != TW_OK) return st;
     for (tw_precision p = TW_PRECISION_F32; p < TWI_PRECISIONS; p++)
-        if (ex->precision == p || ex->precision == TW_PRECISION_AUTO)
+        if (ex->precision == p || (ex->precision == TW_PRECISION_AUTO && p != TW_PRECISION_INT8))
             if ((st = twi_alloc(r->ctx, count, &r->rows[p])) != TW_OK) return st;
     if ((st = twi_extractor_streams(r->ctx, ex, r->n_workers)) != TW_OK) return st;
     if ((st = twi_zalloc(r->ctx, r->n_workers, &r->workers)) != TW_OK) return st;

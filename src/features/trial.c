@@ -4,9 +4,7 @@
 
 #include <math.h>
 
-/* a, b [n]. Two zero vectors point the same way; a value that is not finite gives NaN, which no
- * bound accepts. */
-static double cosine(const float *a, const float *b, size_t n)
+double twi_cosine(const float *a, const float *b, size_t n)
 {
     double ab = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < n; i++) {
@@ -71,8 +69,8 @@ static void choose(twi_run *r)
     double least = 1;
     for (size_t i = r->delivered; i < r->fed; i++) {
         if (twi_slot_of(r, i)->status != TW_OK) continue;
-        const double c = cosine(twi_slot_row(r, TW_PRECISION_F32, i),
-                                twi_slot_row(r, TW_PRECISION_BF16, i), ex->features);
+        const double c = twi_cosine(twi_slot_row(r, TW_PRECISION_F32, i),
+                                    twi_slot_row(r, TW_PRECISION_BF16, i), ex->features);
         if (!(c >= least)) least = c;
     }
     const bool bf16 = least >= TWI_AUTO_COSINE;

@@ -18,6 +18,7 @@ typedef enum kind {
     LIST,    /* twi_shape */
     NUMBER,  /* double */
     NUMBERS, /* double [2] */
+    SPAN,    /* double [2], the second not below the first; not written when both are 0 */
     FLAG,    /* bool */
     CHOICE,  /* bool, one of two words */
     WORD     /* an enumeration, whose words are in order */
@@ -73,6 +74,7 @@ static const struct attribute {
     {TWI_ATTR_SCALE, "scale", NUMBER, AT(scale)},
     {TWI_ATTR_HEADS, "heads", COUNT, AT(heads)},
     {TWI_ATTR_HEADS, "tokens", SIZE, AT(tokens)},
+    {TWI_ATTR_OBSERVED, "observed", SPAN, AT(observed), .optional = true},
 #undef AT
 };
 
@@ -118,6 +120,7 @@ static twi_json *value_to_json(const struct attribute *a, const void *field)
     case NUMBER:
         return twi_json_number(*(const double *)field);
     case NUMBERS:
+    case SPAN:
         return pair_to_json(twi_json_number(((const double *)field)[0]),
                             twi_json_number(((const double *)field)[1]));
     case FLAG:
@@ -129,12 +132,22 @@ static twi_json *value_to_json(const struct attribute *a, const void *field)
     }
 }
 
+static unsigned attributes_of(const twi_node *node)
+{
+    return twi_operator_at(node->op)->attributes | TWI_ATTR_OBSERVED;
+}
+
+static bool is_unknown(const struct attribute *a, const twi_node *node)
+{
+    return a->kind == SPAN && node->observed[0] == 0 && node->observed[1] == 0;
+}
+
 bool twi_attributes_write(const twi_node *node, twi_json *to)
 {
-    const unsigned has = twi_operator_at(node->op)->attributes;
+    const unsigned has = attributes_of(node);
     for (size_t i = 0; i < TWI_LEN(attributes); i++) {
         const struct attribute *a = &attributes[i];
-        if (!(has & a->bit)) continue;
+        if (!(has & a->bit) || is_unknown(a, node)) continue;
         if (!twi_json_set(to, a->key, value_to_json(a, (const char *)node + a->offset)))
             return false;
     }
@@ -191,6 +204,11 @@ static bool take_numbers(const twi_json *array, double out[2])
            take_number(twi_json_at(array, 1), &out[1]);
 }
 
+static bool take_span(const twi_json *array, double out[2])
+{
+    return take_numbers(array, out) && out[0] <= out[1];
+}
+
 static bool take_flag(const twi_json *value, bool *out)
 {
     *out = twi_json_as_boolean(value, false);
@@ -223,6 +241,8 @@ static bool value_from_json(const struct attribute *a, const twi_json *value, vo
         return take_number(value, field);
     case NUMBERS:
         return take_numbers(value, field);
+    case SPAN:
+        return take_span(value, field);
     case FLAG:
         return take_flag(value, field);
     case CHOICE:
@@ -247,6 +267,7 @@ static tw_status fail_value(tw_ctx *ctx, const twi_node *node, const struct attr
         [LIST] = "one to three integers from 0 up",
         [NUMBER] = "a number",
         [NUMBERS] = "two numbers",
+        [SPAN] = "two numbers, the second not below the first",
         [FLAG] = "true or false",
     };
     char words[120] = "";
@@ -262,7 +283,7 @@ static tw_status fail_value(tw_ctx *ctx, const twi_node *node, const struct attr
 
 tw_status twi_attributes_read(tw_ctx *ctx, const twi_json *from, twi_node *node)
 {
-    const unsigned has = twi_operator_at(node->op)->attributes;
+    const unsigned has = attributes_of(node);
     for (size_t i = 0; i < TWI_LEN(attributes); i++) {
         const struct attribute *a = &attributes[i];
         const twi_json *value = twi_json_get(from, a->key);

@@ -233,6 +233,8 @@ static tw_status read_graph(reader *r, const twi_json *graph, twi_network *netwo
         strcmp(twi_json_as_text(twi_json_get(first, "name"), ""), "input") != 0)
         return twi_fail(r->ctx, TW_ERR_FORMAT, "%s: layer 0 is not the input, called input",
                         r->name);
+    r->layer = "input";
+    if ((st = twi_attributes_read(r->ctx, first, &network->nodes[0])) != TW_OK) return st;
     for (size_t i = 1; i < n; i++)
         if ((st = read_node(r, twi_json_at(nodes, i), network)) != TW_OK) return st;
     return read_outputs(r, graph, network);

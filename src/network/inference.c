@@ -30,12 +30,20 @@ static uint32_t holder(const plan *p, uint32_t i)
     return i;
 }
 
+/* node now gives the value that of gave. */
+static void take_value(twi_node *node, const twi_node *of)
+{
+    memcpy(node->observed, of->observed, sizeof node->observed);
+    node->origin = of->origin;
+}
+
 /* Merges item i into target: readers of i now read target. */
 static void merge(plan *p, uint32_t i, uint32_t target)
 {
     p->items[i].alive = false;
     p->items[i].value = target;
     p->items[target].uses = p->items[i].uses;
+    take_value(&p->items[target].node, &p->items[i].node);
 }
 
 static void mark_alive(plan *p, uint32_t target)
@@ -112,7 +120,9 @@ static void fuse_sums(plan *p)
             layer = earlier;
         else
             continue;
+        const twi_node sum = it->node;
         it->node = p->items[layer].node;
+        take_value(&it->node, &sum);
         it->node.fused_add = layer == a ? b : a;
         p->items[layer].alive = false;
     }
@@ -143,6 +153,7 @@ static tw_status emit(tw_ctx *ctx, plan *p, item *it)
     if (st != TW_OK) return st;
     twi_node *made = &p->to->nodes[it->id];
     made->fused = it->node.fused;
+    made->origin = it->node.origin;
     if (it->node.fused_add != TWI_NO_NODE)
         made->fused_add = p->items[holder(p, it->node.fused_add)].id;
     assert(made->fused_add == TWI_NO_NODE || made->fused_add < it->id);
@@ -180,6 +191,7 @@ static tw_status build(tw_ctx *ctx, plan *p, uint32_t target, const struct outpu
 {
     tw_status st = TW_OK;
     p->items[0].id = 0; /* twi_network_new() made it */
+    take_value(&p->to->nodes[0], &p->items[0].node);
     for (uint32_t i = 1; i <= target && st == TW_OK; i++)
         if (p->items[i].alive) st = emit(ctx, p, &p->items[i]);
     if (st != TW_OK) return st;
@@ -221,6 +233,7 @@ tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi
         assert(network->nodes[i].fused.op == TWI_OP_INPUT &&
                network->nodes[i].fused_add == TWI_NO_NODE);
         p.items[i].node = network->nodes[i];
+        p.items[i].node.origin = i;
         p.items[i].value = i;
     }
     mark_alive(&p, target);

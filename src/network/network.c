@@ -123,6 +123,7 @@ static void fill_defaults(twi_node *node)
     if (!(attributes & TWI_ATTR_FLATTEN_ORDER)) node->nhwc = false;
     node->fused = (twi_activation){0};
     node->fused_add = TWI_NO_NODE;
+    node->origin = TWI_NO_NODE;
 }
 
 tw_status twi_network_append(tw_ctx *ctx, twi_network *network, const twi_node *proto, uint32_t *id)

@@ -180,10 +180,14 @@ typedef struct twi_node {
     bool transpose_a, transpose_b; /* matmul: swap the last two axes first */
     size_t heads;                  /* attention */
     size_t tokens;                 /* attention: keys that attend to each other; 0: all */
+    /* What its value reached on the photos the network was calibrated with: least, greatest; both
+     * 0: not known. */
+    double observed[2];
     /* Set only by twi_network_for_inference(): out = activation(op(input) + bias + value of
      * fused_add). */
     twi_activation fused;
     uint32_t fused_add; /* an earlier node of the same shape, or TWI_NO_NODE */
+    uint32_t origin; /* the node of the network it came from that had this value, or TWI_NO_NODE */
 } twi_node;
 
 typedef struct twi_network {

@@ -41,7 +41,8 @@ enum {
     TWI_ATTR_GRID = 1 << 20,
     TWI_ATTR_TRANSPOSES = 1 << 21, /* transpose_a, transpose_b */
     TWI_ATTR_SCALE = 1 << 22,
-    TWI_ATTR_HEADS = 1 << 23 /* heads, tokens */
+    TWI_ATTR_HEADS = 1 << 23,   /* heads, tokens */
+    TWI_ATTR_OBSERVED = 1 << 24 /* of every operator, when known */
 };
 
 #define TWI_RANK(rank) (1u << (rank))

@@ -279,6 +279,112 @@ static void missing_backbones_are_explained(void **state)
     tw_ctx_free(ctx);
 }
 
+/* ---- 8 bits -------------------------------------------------------------------------------- */
+
+static const char *drawn_path(void *user, size_t i)
+{
+    static char path[512];
+    const size_t *n = user;
+    if (i >= *n) return NULL;
+    snprintf(path, sizeof path, "%s/photos/%s/%02zu.png", folder, i % 2 ? "across" : "down", i / 2);
+    return path;
+}
+
+/* Features of the data set by backbone in int8, [rows, d]; *rows 0: this machine has no int8. */
+static float *features_int8(tw_ctx *ctx, const tw_backbone *backbone, size_t *rows, size_t *d)
+{
+    tw_extract_opts opts;
+    tw_extractor *extractor = NULL;
+    size_t size;
+    tw_extract_opts_init(&opts);
+    opts.precision = TW_PRECISION_INT8;
+    OK(tw_extractor_new(ctx, backbone, &opts, &extractor));
+    unsigned char *bytes = slurp(at("photos/down/03.png"), &size);
+    *rows = 1;
+    *d = tw_extractor_feature_count(extractor);
+    float *features = malloc(*d * sizeof *features);
+    OK(tw_extract_bytes(ctx, extractor, &(tw_bytes){bytes, size}, 1, features, *d));
+    free(bytes);
+    tw_extractor_free(extractor);
+    return features;
+}
+
+static void calibrated_backbones_are_kept(void **state)
+{
+    tw_ctx *ctx = new_ctx();
+    tw_backbone *backbone = NULL, *again = NULL;
+    tw_extractor *extractor = NULL;
+    tw_extract_opts opts;
+    tw_calibration c;
+    size_t n = 20, none = 0, rows, d;
+    (void)state;
+    tw_extract_opts_init(&opts);
+    opts.precision = TW_PRECISION_INT8;
+    OK(tw_backbone_open(ctx, "sapling", &backbone));
+    assert_false(tw_backbone_calibrated(backbone));
+    assert_int_equal(tw_extractor_new(ctx, backbone, &opts, &extractor), TW_ERR_UNSUPPORTED);
+    assert_non_null(strstr(tw_last_error(ctx), "int8 needs"));
+    assert_int_equal(tw_backbone_calibrate(ctx, backbone, NULL, drawn_path, &none, 0, &c),
+                     TW_ERR_DATA);
+    const tw_status st = tw_backbone_calibrate(ctx, backbone, NULL, drawn_path, &n, n, &c);
+    if (st == TW_ERR_UNSUPPORTED) { /* no AVX512-VNNI; the backbone is what it was */
+        assert_false(tw_backbone_calibrated(backbone));
+        tw_backbone_free(backbone);
+        tw_ctx_free(ctx);
+        return;
+    }
+    OK(st);
+    assert_true(tw_backbone_calibrated(backbone));
+    assert_int_equal(c.watched, 10);
+    assert_int_equal(c.measured, 10);
+    assert_true(c.cosine_mean > 0.98 && c.cosine_mean < 1);
+    assert_true(c.cosine_least <= c.cosine_mean);
+    OK(tw_backbone_save(ctx, backbone, at("sapling8.tw")));
+    OK(tw_backbone_open(ctx, at("sapling8.tw"), &again));
+    assert_true(tw_backbone_calibrated(again));
+    float *a = features_int8(ctx, backbone, &rows, &d), *b = features_int8(ctx, again, &rows, &d);
+    assert_memory_equal(a, b, d * sizeof *a);
+    free(a), free(b);
+    tw_backbone_free(again);
+    tw_backbone_free(backbone);
+    tw_ctx_free(ctx);
+}
+
+static void models_in_int8_predict_what_they_learned(void **state)
+{
+    tw_ctx *ctx = new_ctx();
+    tw_train_opts opts;
+    tw_dataset *dataset = NULL;
+    tw_model *model = NULL, *again = NULL;
+    tw_report *report = NULL, *later = NULL;
+    tw_summary s, t;
+    (void)state;
+    tw_train_opts_init(&opts);
+    opts.extract.precision = TW_PRECISION_INT8;
+    OK(tw_dataset_open(ctx, at("photos"), NULL, &dataset));
+    const tw_status st = tw_model_train(ctx, dataset, &opts, &model, &report);
+    if (st != TW_ERR_UNSUPPORTED) {
+        OK(st);
+        tw_report_summary(report, &s);
+        assert_int_equal(s.precision, TW_PRECISION_INT8);
+        assert_true(s.n_int8 > 0 && s.n_int8 <= s.n_train);
+        assert_true(s.accuracy_int8 >= s.accuracy_float - 0.1 && s.accuracy_float > 0.5);
+        OK(tw_model_save(ctx, model, at("int8.tw")));
+        OK(tw_model_open(ctx, at("int8.tw"), &again));
+        assert_true(tw_backbone_calibrated(tw_model_backbone(again)));
+        OK(tw_model_evaluate(ctx, again, dataset, &later));
+        tw_report_summary(later, &t);
+        assert_int_equal(t.precision, TW_PRECISION_INT8);
+        assert_true(t.accuracy >= 0.9);
+    }
+    tw_report_free(later);
+    tw_report_free(report);
+    tw_model_free(again);
+    tw_model_free(model);
+    tw_dataset_free(dataset);
+    tw_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +395,8 @@ int main(void)
         cmocka_unit_test(cancelling_stops),
         cmocka_unit_test(evaluates_other_folders),
         cmocka_unit_test(missing_backbones_are_explained),
+        cmocka_unit_test(calibrated_backbones_are_kept),
+        cmocka_unit_test(models_in_int8_predict_what_they_learned),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

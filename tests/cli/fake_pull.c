@@ -73,6 +73,41 @@ tw_status tw_backbone_published(tw_ctx *ctx, tw_published_fn fn, void *user)
     return TW_OK;
 }
 
+int tw_backbone_calibrated(const tw_backbone *b)
+{
+    (void)b;
+    return 0;
+}
+
+tw_status tw_backbone_calibrate_dataset(tw_ctx *ctx, tw_backbone *b, const tw_extract_opts *opts,
+                                        const tw_dataset *dataset, tw_calibration *out)
+{
+    const tw_status status = planned(ctx, "tw_backbone_calibrate_dataset");
+    (void)b, (void)opts, (void)dataset;
+    if (status == TW_OK && out) *out = (tw_calibration){32, 31, 0.998, 0.875};
+    return status;
+}
+
+tw_status tw_backbone_calibrate(tw_ctx *ctx, tw_backbone *b, const tw_extract_opts *opts,
+                                tw_path_fn next, void *user, size_t n, tw_calibration *out)
+{
+    const tw_status status = planned(ctx, "tw_backbone_calibrate");
+    size_t given = 0;
+    (void)b, (void)opts;
+    while (given < n && next(user, given)) given++;
+    if (status == TW_OK) *out = (tw_calibration){given - given / 2, given / 2, 0.998, 0.875};
+    return status;
+}
+
+tw_status tw_backbone_save(tw_ctx *ctx, const tw_backbone *b, const char *path)
+{
+    const tw_status status = planned(ctx, "tw_backbone_save");
+    FILE *file = status == TW_OK ? fopen(path, "w") : NULL;
+    (void)b;
+    if (file) fclose(file);
+    return status;
+}
+
 tw_status tw_backbone_speed(tw_ctx *ctx, const tw_backbone *b, int again, double *speed)
 {
     const tw_status status = planned(ctx, "tw_backbone_speed");

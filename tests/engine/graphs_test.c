@@ -131,6 +131,12 @@ static void test_fused_equals_plain(void **state)
             assert_true(distance(&half, &want) < 4e-2);
             test_free(half.values);
         }
+        opts.precision = TW_PRECISION_INT8;
+        if (calibrate(t.ctx, fused, &t.opts, t.opts.batch, seed)) {
+            const outcome eight = compute(t.ctx, fused, &opts, opts.batch, seed);
+            assert_true(distance(&eight, &want) < 8e-2);
+            test_free(eight.values);
+        }
         test_free(want.values), test_free(fused_c.values);
         test_free(unfused.values), test_free(got.values);
         twi_network_free(plain);
@@ -183,6 +189,7 @@ static void test_rows_stand_alone(void **state)
         must(t.ctx, twi_network_for_inference(t.ctx, t.b.network, TWI_OUTPUT_AVG, true, &fused));
         check_rows(&t, fused, TW_PRECISION_F32);
         if (twi_precision_native(TW_PRECISION_BF16)) check_rows(&t, fused, TW_PRECISION_BF16);
+        if (calibrate(t.ctx, fused, &t.opts, 1, seed)) check_rows(&t, fused, TW_PRECISION_INT8);
         twi_network_free(fused);
         trial_finish(&t);
     }
@@ -273,9 +280,12 @@ static void test_batch_and_threads(void **state)
         t.b.rng = &t.rng;
         twi_network *fused;
         must(t.ctx, twi_network_for_inference(t.ctx, t.b.network, TWI_OUTPUT_AVG, true, &fused));
-        for (int p = 0; p < 2; p++) {
+        calibrate(t.ctx, fused, &t.opts, 1, seed);
+        for (int p = 0; p < 3; p++) {
+            static const tw_precision precisions[] = {TW_PRECISION_F32, TW_PRECISION_BF16,
+                                                      TW_PRECISION_INT8};
             twi_engine_opts opts = t.opts;
-            opts.precision = p ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+            opts.precision = precisions[p];
             if (!twi_precision_native(opts.precision)) continue;
             opts.batch = 1, opts.threads = 1;
             const outcome want = compute(t.ctx, fused, &opts, 1, seed);

@@ -132,6 +132,33 @@ static inline outcome compute(tw_ctx *ctx, const twi_network *network, const twi
     return out;
 }
 
+/* Watches network on n random pictures that depend on seed alone; true when this machine can then
+ * compute it in 8 bits. */
+static inline bool calibrate(tw_ctx *ctx, twi_network *network, const twi_engine_opts *opts,
+                             size_t n, uint32_t seed)
+{
+    twi_engine_opts watching = *opts;
+    twi_program *program;
+    twi_workspace *workspace;
+    twi_rng rng;
+    double(*observed)[2] = test_calloc(network->n, sizeof *observed);
+    watching.precision = TW_PRECISION_F32;
+    watching.watch = true;
+    twi_rng_seed(&rng, seed);
+    float *images = random_floats(&rng, n * network->input_channels * opts->height * opts->width);
+    must(ctx, twi_program_new(ctx, network, &watching, NULL, &program));
+    must(ctx, twi_workspace_new(ctx, program, &workspace));
+    float *out = test_malloc(n * twi_program_output_count(program) * sizeof *out);
+    must(ctx, twi_program_run(ctx, program, workspace, images, n, out));
+    must(ctx, twi_workspace_observed(ctx, workspace, observed));
+    for (size_t i = 0; i < network->n; i++)
+        memcpy(network->nodes[i].observed, observed[i], sizeof observed[i]);
+    twi_workspace_free(workspace);
+    twi_program_free(program);
+    test_free(images), test_free(out), test_free(observed);
+    return twi_precision_native(TW_PRECISION_INT8);
+}
+
 /* |a - b| / |b|, Euclidean. */
 static inline double distance(const outcome *a, const outcome *b)
 {

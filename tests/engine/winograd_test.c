@@ -8,14 +8,15 @@
 typedef struct trial {
     tw_ctx *ctx;
     twi_rng rng;
-    twi_dtype dtype;
+    twi_dtype dtype; /* of matrices */
+    twi_dtype maps;  /* of what goes in and comes out: bfloat16 for 8 bits */
     const twi_wino_kernels *kernels;
 } trial;
 
 /* What this machine can run. */
 static size_t kernels_here(const twi_wino_kernels *list[2], twi_dtype dtype)
 {
-    const twi_isa least = dtype == TWI_BF16 ? TWI_ISA_AVX512_BF16 : TWI_ISA_AVX512;
+    const twi_isa least = dtype == TWI_F32 ? TWI_ISA_AVX512 : TWI_ISA_AVX512_BF16;
     list[0] = twi_wino_plain(dtype);
     list[1] = twi_device_isa() >= least ? twi_wino_avx512(dtype) : NULL;
     return list[1] ? 2 : 1;
@@ -38,11 +39,11 @@ static float read_element(const void *data, size_t i, twi_dtype dtype)
 /* Random elements, and what they are after rounding. */
 static void *random_elements(trial *t, size_t count, float **floats)
 {
-    void *data = test_malloc(count * twi_dtype_size(t->dtype));
+    void *data = test_malloc(count * twi_dtype_size(t->maps));
     *floats = random_floats(&t->rng, count);
     for (size_t i = 0; i < count; i++) {
-        write_element(data, i, (*floats)[i], t->dtype);
-        (*floats)[i] = read_element(data, i, t->dtype);
+        write_element(data, i, (*floats)[i], t->maps);
+        (*floats)[i] = read_element(data, i, t->maps);
     }
     return data;
 }
@@ -65,8 +66,8 @@ static void check_multiply(trial *t)
     void *u = random_elements(t, depth * 16 * lanes16, &unused_too);
     float *got = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *got);
     float *want = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *want);
-    t->kernels->multiply(tiles, depth, lanes16, v, u, got);
-    twi_wino_plain(t->dtype)->multiply(tiles, depth, lanes16, v, u, want);
+    t->kernels->multiply(tiles, depth, lanes16, v, u, NULL, got);
+    twi_wino_plain(t->dtype)->multiply(tiles, depth, lanes16, v, u, NULL, want);
     assert_true(apart(got, want, (tiles + 1) * TWI_WINO_GROUP) < 1e-6);
     test_free(unused), test_free(unused_too), test_free(v), test_free(u);
     test_free(got), test_free(want);
@@ -84,8 +85,8 @@ static void check_input(trial *t)
     const size_t count = TWI_WINO_POINTS * point;
     void *src = random_elements(t, 36 * 16 * blocks, &unused);
     void *got = test_calloc(count, 4), *want = test_calloc(count, 4);
-    t->kernels->input(src, &strides, in, blocks, got, point);
-    twi_wino_plain(t->dtype)->input(src, &strides, in, blocks, want, point);
+    t->kernels->input(src, t->dtype, &strides, in, blocks, got, point);
+    twi_wino_plain(t->dtype)->input(src, t->dtype, &strides, in, blocks, want, point);
     /* Fused multiply-adds may round a bfloat16 the other way: one unit in the last of 8 bits. */
     const float step = t->dtype == TWI_BF16 ? 0x1p-7f : 1e-5f;
     for (size_t i = 0; i < count; i++) {
@@ -101,14 +102,19 @@ static void check_output(trial *t)
     const ptrdiff_t pixel = (ptrdiff_t)(16 * lanes16);
     const twi_wino_strides strides = {0, 4 * pixel, pixel, 16};
     const twi_wino_inside in = {0, (int)between(&t->rng, 1, 4), 0, (int)between(&t->rng, 1, 4)};
-    const bool relu = between(&t->rng, 0, 1), sum = between(&t->rng, 0, 1);
+    const twi_wino_end end = {.relu = between(&t->rng, 0, 1),
+                              .sum = between(&t->rng, 0, 1),
+                              .dtype = t->dtype,
+                              .old_dtype = t->dtype,
+                              .unit = 1.0f,
+                              .old_scale = 1.0f};
     float *floats, *m = random_floats(&t->rng, TWI_WINO_POINTS * point);
     float *bias = random_floats(&t->rng, 64);
     const size_t count = 16 * 16 * lanes16;
     void *got = random_elements(t, count, &floats), *want = test_malloc(count * 4);
     memcpy(want, got, count * twi_dtype_size(t->dtype));
-    t->kernels->output(m, point, lanes16, bias, relu, sum, in, &strides, got);
-    twi_wino_plain(t->dtype)->output(m, point, lanes16, bias, relu, sum, in, &strides, want);
+    t->kernels->output(m, point, lanes16, bias, &end, in, &strides, got);
+    twi_wino_plain(t->dtype)->output(m, point, lanes16, bias, &end, in, &strides, want);
     const float step = t->dtype == TWI_BF16 ? 0x1p-7f : 1e-5f;
     for (size_t i = 0; i < count; i++) {
         const float a = read_element(got, i, t->dtype), b = read_element(want, i, t->dtype);
@@ -125,7 +131,7 @@ static void each_kernel(void (*check)(trial *t))
         const size_t n = kernels_here(list, dtypes[d]);
         for (size_t k = 0; k < n; k++)
             for (uint32_t seed = 0; seed < 40; seed++) {
-                trial t = {.dtype = dtypes[d], .kernels = list[k]};
+                trial t = {.dtype = dtypes[d], .maps = dtypes[d], .kernels = list[k]};
                 twi_rng_seed(&t.rng, seed);
                 check(&t);
             }
@@ -148,6 +154,101 @@ static void test_output(void **state)
 {
     (void)state;
     each_kernel(check_output);
+}
+
+/* ---- 8 bits -------------------------------------------------------------------------------- */
+
+static void check_quantise(trial *t)
+{
+    const size_t channels = 16 * between(&t->rng, 1, 6), point = channels + 3, step = 5;
+    float *v = random_floats(&t->rng, TWI_WINO_POINTS * channels);
+    uint8_t *got = test_calloc(TWI_WINO_POINTS, point), *want = test_calloc(TWI_WINO_POINTS, point);
+    float *scales = test_calloc(2 * TWI_WINO_POINTS * step, sizeof *scales);
+    float *wanted = scales + TWI_WINO_POINTS * step;
+    memset(v, 0, channels * sizeof *v); /* a row of zeros has no largest value */
+    t->kernels->quantise(v, channels, 0.25f, got, point, scales, step);
+    twi_wino_plain(TWI_I8)->quantise(v, channels, 0.25f, want, point, wanted, step);
+    assert_memory_equal(got, want, TWI_WINO_POINTS * point);
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+        assert_float_equal(scales[i * step], wanted[i * step], 1e-9f);
+        for (size_t k = 0; k < channels; k++) /* half a step, and what rounding adds */
+            assert_true(fabsf(((float)got[i * point + k] - 128.0f) * scales[i * step] -
+                              0.25f * v[i * channels + k]) <= 0.5001f * scales[i * step]);
+    }
+    test_free(v), test_free(got), test_free(want), test_free(scales);
+}
+
+static void check_multiply_eight(trial *t)
+{
+    const size_t tiles = between(&t->rng, 1, 20), lanes16 = between(&t->rng, 1, 4);
+    const size_t depth = 16 * between(&t->rng, 1, 5), width = 16 * lanes16;
+    uint8_t *v = test_malloc(tiles * depth);
+    int8_t *u = test_malloc(depth * width);
+    int32_t start[64];
+    float *rows = random_floats(&t->rng, tiles), *columns = random_floats(&t->rng, 64);
+    const twi_wino_scales scales = {rows, columns, start};
+    float *got = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *got);
+    float *want = test_calloc((tiles + 1) * TWI_WINO_GROUP, sizeof *want);
+    for (size_t i = 0; i < tiles * depth; i++) v[i] = (uint8_t)between(&t->rng, 0, 255);
+    for (size_t i = 0; i < depth * width; i++) u[i] = (int8_t)((int)between(&t->rng, 1, 255) - 128);
+    for (size_t i = 0; i < 64; i++) start[i] = (int32_t)between(&t->rng, 0, 100000) - 50000;
+    t->kernels->multiply(tiles, depth, lanes16, v, u, &scales, got);
+    twi_wino_plain(TWI_I8)->multiply(tiles, depth, lanes16, v, u, &scales, want);
+    assert_true(apart(got, want, (tiles + 1) * TWI_WINO_GROUP) < 1e-7);
+    test_free(v), test_free(u), test_free(rows), test_free(columns);
+    test_free(got), test_free(want);
+}
+
+/* What is read and written in each of the types. */
+static void check_eight_ends(trial *t)
+{
+    static const twi_dtype types[] = {TWI_U8, TWI_I8, TWI_BF16};
+    const twi_dtype from = types[between(&t->rng, 0, 2)], to = types[between(&t->rng, 0, 2)];
+    const twi_wino_strides strides = {0, 6 * 16, 16, 16};
+    const twi_wino_inside all = {0, 6, 0, 6}, some = {0, (int)between(&t->rng, 1, 4), 0, 4};
+    const twi_wino_end end = {.relu = between(&t->rng, 0, 1),
+                              .sum = between(&t->rng, 0, 1),
+                              .dtype = to,
+                              .old_dtype = to == TWI_BF16 ? to : types[between(&t->rng, 0, 1)],
+                              .unit = to == TWI_BF16 ? 1.0f : 40.0f,
+                              .old_scale = to == TWI_BF16 ? 1.0f : 0.01f};
+    const twi_wino_kernels *plain = twi_wino_plain(TWI_I8);
+    unsigned char src[36 * 16 * 2], dst[2][16 * 16 * 2];
+    float got[TWI_WINO_POINTS * 16], want[TWI_WINO_POINTS * 16], *bias = random_floats(&t->rng, 16);
+    for (size_t i = 0; i < sizeof src; i++) src[i] = (unsigned char)between(&t->rng, 0, 62);
+    t->kernels->input(src, from, &strides, all, 1, got, 16);
+    plain->input(src, from, &strides, all, 1, want, 16);
+    assert_true(apart(got, want, TWI_WINO_POINTS * 16) < 1e-5);
+    float *m = random_floats(&t->rng, TWI_WINO_POINTS * 16);
+    for (size_t i = 0; i < sizeof dst[0]; i++) dst[0][i] = dst[1][i] = src[i];
+    const twi_wino_strides tile = {0, 4 * 16, 16, 16};
+    t->kernels->output(m, 16, 1, bias, &end, some, &tile, dst[0]);
+    plain->output(m, 16, 1, bias, &end, some, &tile, dst[1]);
+    for (size_t i = 0; i < sizeof dst[0] / (to == TWI_BF16 ? 2 : 1); i++) {
+        const float a = to == TWI_BF16 ? read_element(dst[0], i, to)
+                        : to == TWI_U8 ? (float)dst[0][i]
+                                       : (float)(int8_t)dst[0][i];
+        const float b = to == TWI_BF16 ? read_element(dst[1], i, to)
+                        : to == TWI_U8 ? (float)dst[1][i]
+                                       : (float)(int8_t)dst[1][i];
+        assert_true(fabsf(a - b) <= (to == TWI_BF16 ? 0x1p-7f * fabsf(b) + 1e-5f : 1.0f));
+    }
+    test_free(m), test_free(bias);
+}
+
+static void test_eight(void **state)
+{
+    const twi_wino_kernels *list[2];
+    const size_t n = kernels_here(list, TWI_I8);
+    (void)state;
+    for (size_t k = 0; k < n; k++)
+        for (uint32_t seed = 0; seed < 60; seed++) {
+            trial t = {.dtype = TWI_I8, .kernels = list[k]};
+            twi_rng_seed(&t.rng, seed);
+            check_quantise(&t);
+            check_multiply_eight(&t);
+            check_eight_ends(&t);
+        }
 }
 
 /* ---- the whole against the definition ------------------------------------------------------ */
@@ -211,20 +312,26 @@ static void run_wino(trial *t, const problem *p, const float *src, const float *
                      .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
                      .src = strides_of(&p->in, p->blocked),
                      .dst = strides_of(&p->out, p->blocked),
-                     .relu = p->node.fused.op == TWI_OP_RELU,
-                     .sum = true,
+                     .src_dtype = t->maps,
+                     .src_scale = 1.0f,
+                     .end = {.relu = p->node.fused.op == TWI_OP_RELU,
+                             .sum = true,
+                             .dtype = t->maps,
+                             .old_dtype = t->maps,
+                             .unit = 1.0f,
+                             .old_scale = 1.0f},
                      .threads = between(&t->rng, 1, 3)};
     must(t->ctx, twi_wino_plan(t->ctx, &conv));
     void *in = test_malloc(n_src * 4), *out = test_malloc(n_dst * 4);
     void *u = test_malloc(twi_wino_packed_bytes(&conv)), *scratch = test_malloc(conv.scratch_bytes);
     for (size_t i = 0; i < n_src; i++)
-        write_element(in, moved(&p->in, p->blocked, i), src[i], t->dtype);
+        write_element(in, moved(&p->in, p->blocked, i), src[i], t->maps);
     for (size_t i = 0; i < n_dst; i++)
-        write_element(out, moved(&p->out, p->blocked, i), dst[i], t->dtype);
+        write_element(out, moved(&p->out, p->blocked, i), dst[i], t->maps);
     twi_wino_pack(&conv, weights, u);
     twi_wino_run(&conv, in, u, bias, out, scratch);
     for (size_t i = 0; i < n_dst; i++)
-        dst[i] = read_element(out, moved(&p->out, p->blocked, i), t->dtype);
+        dst[i] = read_element(out, moved(&p->out, p->blocked, i), t->maps);
     test_free(in), test_free(out), test_free(u), test_free(scratch);
 }
 
@@ -246,7 +353,9 @@ static void check_whole(trial *t)
         if (p.node.fused.op == TWI_OP_RELU && want[i] < 0.0f) want[i] = 0.0f;
     }
     run_wino(t, &p, src, weights, bias, sum);
-    assert_true(apart(sum, want, n_dst) < (t->dtype == TWI_BF16 ? 1.6e-2 : 1.5e-6));
+    assert_true(apart(sum, want, n_dst) < (t->dtype == TWI_F32    ? 1.5e-6
+                                           : t->dtype == TWI_BF16 ? 1.6e-2
+                                                                  : 5e-2));
     test_free(src), test_free(sum), test_free(rounded_src), test_free(rounded_sum);
     test_free(weights), test_free(bias), test_free(want);
 }
@@ -254,12 +363,13 @@ static void check_whole(trial *t)
 static void test_whole(void **state)
 {
     (void)state;
-    const twi_dtype dtypes[] = {TWI_F32, TWI_BF16};
-    for (size_t d = 0; d < 2; d++) {
+    const twi_dtype dtypes[] = {TWI_F32, TWI_BF16, TWI_I8};
+    for (size_t d = 0; d < 3; d++) {
         const twi_wino_kernels *list[2];
         const size_t n = kernels_here(list, dtypes[d]);
         for (uint32_t seed = 0; seed < 30; seed++) {
             trial t = {.dtype = dtypes[d], .kernels = list[n - 1]};
+            t.maps = dtypes[d] == TWI_I8 ? TWI_BF16 : dtypes[d];
             twi_rng_seed(&t.rng, 1000 + seed);
             assert_int_equal(tw_ctx_new(&t.ctx), TW_OK);
             check_whole(&t);
@@ -271,9 +381,8 @@ static void test_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_multiply),
-        cmocka_unit_test(test_input),
-        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_multiply), cmocka_unit_test(test_input),
+        cmocka_unit_test(test_output),   cmocka_unit_test(test_eight),
         cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,11 +94,20 @@ static void a_residual_block_is_four_convolutions(void **state)
 {
     (void)state;
     twi_network *network = basic_block();
+    for (size_t i = 0; i < network->n; i++)
+        network->nodes[i].observed[0] = -(double)i, network->nodes[i].observed[1] = 1;
     twi_network *fused = compiled(network, TWI_OUTPUT_AVG, true);
     assert_int_equal(fused->n, 6); /* input, 4 convolutions, pooling */
     assert_int_equal(count_op(fused, TWI_OP_CONV), 4);
     assert_int_equal(fused->nodes[5].op, TWI_OP_GLOBAL_AVG_POOL);
+    for (size_t i = 0; i < fused->n; i++) { /* what was fused is known by the value it makes */
+        const uint32_t origin = fused->nodes[i].origin;
+        assert_true(origin == TWI_NO_NODE ? i == 5 : origin < network->n);
+        const double *seen = fused->nodes[i].observed;
+        assert_true(i == 5 || (seen[0] == -(double)origin && seen[1] == 1));
+    }
     const twi_node *last = &fused->nodes[4]; /* the shortcut came last: it takes the sum */
+    assert_int_equal(last->origin, network->feature);
     assert_true(last->fused.op == TWI_OP_RELU);
     assert_int_equal(last->fused_add, 3);
     assert_false(fused->nodes[3].fused.op == TWI_OP_RELU);

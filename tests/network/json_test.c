@@ -42,6 +42,9 @@ static void random_graphs_come_back(void **state)
     (void)state;
     for (uint32_t seed = 0; seed < 200; seed++) {
         twi_network *network = random_graph(ctx, seed, 3 + seed % 14), *again;
+        for (size_t i = 0; i < network->n; i += 1 + seed % 3) /* some of them, the input too */
+            network->nodes[i].observed[0] = -0.1 * seed,
+            network->nodes[i].observed[1] = 0.7 + (double)i;
         char *text = graph_text(network);
         twi_tensors weights = network->weights;
         network->weights = (twi_tensors){0};
@@ -55,6 +58,7 @@ static void random_graphs_come_back(void **state)
             const twi_node *a = &network->nodes[i], *b = &again->nodes[i];
             assert_memory_equal(&a->window, &b->window, sizeof a->window);
             assert_memory_equal(a->params, b->params, sizeof a->params); /* the same tensors */
+            assert_memory_equal(a->observed, b->observed, sizeof a->observed);
             assert_true(a->epsilon == b->epsilon && a->nhwc == b->nhwc && a->groups == b->groups);
         }
         twi_free(text);
@@ -207,6 +211,11 @@ static const struct hostile {
     {CONV(LINKS, WINDOW, "1"), TW_OK, NULL},
     {GRAPH(RELU), TW_OK, NULL},
     {GRAPH("{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[0],\"later\":{\"a\":[1]}}"), TW_OK, NULL},
+    {GRAPH("{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[0],\"observed\":[0,6]}"), TW_OK, NULL},
+    {GRAPH("{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[0],\"observed\":[6,0]}"), TW_ERR_FORMAT,
+     "\"observed\" is not two numbers, the second not below the first"},
+    {GRAPH("{\"name\":\"r\",\"op\":\"relu\",\"inputs\":[0],\"observed\":3}"), TW_ERR_FORMAT,
+     "observed"},
     {"[]", TW_ERR_FORMAT, "without \"input_channels\""},
     {"{\"input_channels\":0,\"nodes\":[" INPUT "]}", TW_ERR_FORMAT, "0 input channels"},
     {"{\"input_channels\":-3,\"nodes\":[" INPUT "]}", TW_ERR_FORMAT, "without"},

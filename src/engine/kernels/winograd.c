@@ -3,6 +3,7 @@
 
 #include "engine/team.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -53,16 +54,35 @@ tw_status twi_wino_plan(tw_ctx *ctx, twi_wino *c)
     c->m_point = odd_lines(c->block * TWI_WINO_GROUP, sizeof(float));
     c->v_bytes = TWI_WINO_POINTS * c->v_point * c->kernels->element;
     c->m_bytes = TWI_WINO_POINTS * c->m_point * sizeof(float);
-    c->scratch_bytes =
-        (c->together ? c->v_bytes : c->v_bytes * c->threads) + c->m_bytes * c->threads;
+    if (c->kernels
+            ->quantise) { /* behind v the scales of its rows; for each thread a tile in floats */
+        c->v_bytes += round_up(TWI_WINO_POINTS * c->chunk * sizeof(float), TWI_ALIGN);
+        c->floats_bytes = TWI_WINO_POINTS * c->in_channels * sizeof(float);
+    }
+    c->scratch_bytes = (c->together ? c->v_bytes : c->v_bytes * c->threads) +
+                       (c->m_bytes + c->floats_bytes) * c->threads;
     return TW_OK;
+}
+
+/* In 8 bits: where the scales of chunk v's rows are. */
+static float *row_scales(const twi_wino *c, unsigned char *v)
+{
+    return (float *)(void *)(v + TWI_WINO_POINTS * c->v_point);
 }
 
 /* ---- weights ------------------------------------------------------------------------------- */
 
-size_t twi_wino_packed_bytes(const twi_wino *c)
+static size_t matrix_bytes(const twi_wino *c)
 {
     return TWI_WINO_POINTS * c->in_channels * c->out_channels * c->kernels->element;
+}
+
+/* In 8 bits scales and starts of each column follow the matrices, in their order. */
+size_t twi_wino_packed_bytes(const twi_wino *c)
+{
+    const size_t columns = TWI_WINO_POINTS * c->out_channels;
+    return matrix_bytes(c) +
+           (c->kernels->quantise ? columns * (sizeof(float) + sizeof(int32_t)) : 0);
 }
 
 /* twi_f32_to_bf16(), here for the compiler to vectorise. */
@@ -93,24 +113,85 @@ static void store_filters(const twi_wino *c, size_t in, size_t out,
     }
 }
 
+/* The same in 8 bits: [in / 4][out][4]. */
+static void store_eights(const twi_wino *c, size_t in, size_t out,
+                         const float from[TWI_WINO_POINTS][TWI_WINO_LANES],
+                         const float inverse[TWI_WINO_POINTS][TWI_WINO_LANES],
+                         int32_t sums[TWI_WINO_POINTS][TWI_WINO_LANES], int8_t *u)
+{
+    const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
+    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+        const size_t start = (TWI_WINO_POINTS * group + i * width) * c->in_channels;
+        int8_t *to = u + start + (in / 4 * width + (out - group)) * 4 + in % 4;
+        for (size_t l = 0; l < TWI_WINO_LANES; l++) {
+            const int8_t value = (int8_t)lrintf(from[i][l] * inverse[i][l]);
+            to[4 * l] = value;
+            sums[i][l] += value;
+        }
+    }
+}
+
 typedef struct packing {
     const twi_wino *conv;
     const float *weights;
     void *u;
 } packing;
 
+typedef float filter_row[TWI_WINO_LANES];
+
+static void filters_of(const packing *p, size_t in, size_t out, filter_row u[TWI_WINO_POINTS])
+{
+    const size_t depth = p->conv->in_channels;
+    p->conv->kernels->filters(p->weights + (out * depth + in) * 9, depth * 9, u);
+}
+
+/* 16 outputs in 8 bits. Filters are worked out twice: to find the largest, and to round them. */
+static void pack_eights(const packing *p, size_t out)
+{
+    const twi_wino *c = p->conv;
+    float u[TWI_WINO_POINTS][TWI_WINO_LANES], most[TWI_WINO_POINTS][TWI_WINO_LANES] = {{0}};
+    float inverse[TWI_WINO_POINTS][TWI_WINO_LANES];
+    int32_t sums[TWI_WINO_POINTS][TWI_WINO_LANES] = {{0}};
+    const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
+    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    float *scales = (float *)(void *)((unsigned char *)p->u + matrix_bytes(c));
+    int32_t *starts = (int32_t *)(void *)(scales + TWI_WINO_POINTS * c->out_channels);
+    for (size_t in = 0; in < c->in_channels; in++) {
+        filters_of(p, in, out, u);
+        for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+            for (size_t l = 0; l < TWI_WINO_LANES; l++)
+                most[i][l] = fmaxf(most[i][l], fabsf(u[i][l]));
+    }
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+        for (size_t l = 0; l < TWI_WINO_LANES; l++)
+            inverse[i][l] = most[i][l] > 0 ? 127.0f / most[i][l] : 0.0f;
+    for (size_t in = 0; in < c->in_channels; in++) {
+        filters_of(p, in, out, u);
+        store_eights(c, in, out, (const filter_row *)u, (const filter_row *)inverse, sums, p->u);
+    }
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+        for (size_t l = 0; l < TWI_WINO_LANES; l++) {
+            const size_t at = TWI_WINO_POINTS * group + i * width + (out - group) + l;
+            scales[at] = most[i][l] / 127.0f;
+            starts[at] = -128 * sums[i][l];
+        }
+}
+
 static void pack_share(void *user, size_t member, size_t members)
 {
     const packing *p = user;
-    const size_t depth = p->conv->in_channels;
+    const bool eight = p->conv->kernels->quantise != NULL;
     size_t begin, end;
     twi_team_share(p->conv->out_channels / TWI_WINO_LANES, member, members, &begin, &end);
-    for (size_t out = begin * TWI_WINO_LANES; out < end * TWI_WINO_LANES; out += TWI_WINO_LANES)
-        for (size_t in = 0; in < depth; in++) {
+    for (size_t out = begin * TWI_WINO_LANES; out < end * TWI_WINO_LANES; out += TWI_WINO_LANES) {
+        if (eight) pack_eights(p, out);
+        for (size_t in = 0; !eight && in < p->conv->in_channels; in++) {
             float u[TWI_WINO_POINTS][TWI_WINO_LANES];
-            p->conv->kernels->filters(p->weights + (out * depth + in) * 9, depth * 9, u);
-            store_filters(p->conv, in, out, (const float(*)[TWI_WINO_LANES])u, p->u);
+            filters_of(p, in, out, u);
+            store_filters(p->conv, in, out, (const filter_row *)u, p->u);
         }
+    }
 }
 
 void twi_wino_pack(const twi_wino *c, const float *weights, void *u)
@@ -146,7 +227,9 @@ static int clamp(ptrdiff_t value, int most)
     return value < 0 ? 0 : value > most ? most : (int)value;
 }
 
-static void transform_in(const job *j, size_t tile, unsigned char *v)
+/* tile of the chunk whose matrix is v; floats: room for one tile, in 8 bits. */
+static void transform_in(const job *j, size_t tile, size_t of_chunk, unsigned char *v,
+                         float *floats)
 {
     const twi_wino *c = j->conv;
     const place at = tile_place(c, tile);
@@ -157,26 +240,50 @@ static void transform_in(const job *j, size_t tile, unsigned char *v)
         clamp(-column, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[1] - column, TWI_WINO_IN)};
     const ptrdiff_t offset =
         (ptrdiff_t)at.image * c->src.image + row * c->src.row + column * c->src.pixel;
-    const uintptr_t src = (uintptr_t)j->src + (uintptr_t)(offset * (ptrdiff_t)c->kernels->element);
-    c->kernels->input((const void *)src, &c->src, inside, c->in_channels / TWI_WINO_LANES, v,
-                      c->v_point);
+    const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(c->src_dtype);
+    const void *src = (const void *)((uintptr_t)j->src + (uintptr_t)(offset * size));
+    const size_t blocks = c->in_channels / TWI_WINO_LANES;
+    unsigned char *to = v + of_chunk * c->in_channels * c->kernels->element;
+    if (!c->kernels->quantise) {
+        c->kernels->input(src, c->src_dtype, &c->src, inside, blocks, to, c->v_point);
+        return;
+    }
+    c->kernels->input(src, c->src_dtype, &c->src, inside, blocks, floats, c->in_channels);
+    c->kernels->quantise(floats, c->in_channels, c->src_scale, to, c->v_point,
+                         row_scales(c, v) + of_chunk, c->chunk);
 }
 
-/* Outputs of the 16 * lanes16 channels from group on, for tiles [first, first + count); v: the
- * first one's row. */
-static void multiply_block(const job *j, size_t group, size_t first, size_t count,
-                           const unsigned char *v, float *m)
+/* Rows of the chunk v from tile `from` on, times the columns of the 16 * lanes16 channels from
+ * group on, at point i. */
+static void multiply_point(const job *j, size_t group, size_t i, size_t from, size_t count,
+                           unsigned char *v, float *m)
 {
     const twi_wino *c = j->conv;
     const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
-    const size_t size = c->kernels->element;
-    const unsigned char *u = j->u + TWI_WINO_POINTS * group * c->in_channels * size;
-    for (size_t i = 0; i < TWI_WINO_POINTS; i++)
-        c->kernels->multiply(count, c->in_channels, width / TWI_WINO_LANES,
-                             v + i * c->v_point * size, u + i * width * c->in_channels * size,
-                             m + i * c->m_point);
+    const size_t size = c->kernels->element, column = TWI_WINO_POINTS * group + i * width;
+    const float *scales = (const float *)(const void *)(j->u + matrix_bytes(c));
+    const int32_t *starts =
+        (const int32_t *)(const void *)(scales + TWI_WINO_POINTS * c->out_channels);
+    const bool eight = c->kernels->quantise != NULL;
+    const twi_wino_scales both = {eight ? row_scales(c, v) + i * c->chunk + from : NULL,
+                                  eight ? scales + column : NULL, eight ? starts + column : NULL};
+    c->kernels->multiply(count, c->in_channels, width / TWI_WINO_LANES,
+                         v + (i * c->v_point + from * c->in_channels) * size,
+                         j->u + column * c->in_channels * size, eight ? &both : NULL,
+                         m + i * c->m_point);
+}
+
+/* Outputs of the 16 * lanes16 channels from group on, for tiles [first + from, ... + count) of the
+ * chunk v that begins with tile first. */
+static void multiply_block(const job *j, size_t group, size_t first, size_t from, size_t count,
+                           unsigned char *v, float *m)
+{
+    const twi_wino *c = j->conv;
+    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(c->end.dtype);
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++) multiply_point(j, group, i, from, count, v, m);
     for (size_t t = 0; t < count; t++) {
-        const place at = tile_place(c, first + t);
+        const place at = tile_place(c, first + from + t);
         const twi_wino_inside inside = {
             0, clamp((ptrdiff_t)(c->out_size[0] - at.row), TWI_WINO_OUT), 0,
             clamp((ptrdiff_t)(c->out_size[1] - at.column), TWI_WINO_OUT)};
@@ -185,8 +292,7 @@ static void multiply_block(const job *j, size_t group, size_t first, size_t coun
                                  (ptrdiff_t)at.column * c->dst.pixel +
                                  (ptrdiff_t)(group / TWI_WINO_LANES) * c->dst.block;
         c->kernels->output(m + t * TWI_WINO_GROUP, c->m_point, width / TWI_WINO_LANES,
-                           j->bias + group, c->relu, c->sum, inside, &c->dst,
-                           j->dst + offset * (ptrdiff_t)size);
+                           j->bias + group, &c->end, inside, &c->dst, j->dst + offset * size);
     }
 }
 
@@ -196,18 +302,18 @@ static void run_chunk(const job *j, size_t first, size_t count, unsigned char *v
                       size_t member, size_t members)
 {
     const twi_wino *c = j->conv;
-    const size_t row_bytes = c->in_channels * c->kernels->element;
+    float *floats = m + c->m_bytes / sizeof *m;
     size_t begin, end;
     twi_team_share(count, member, members, &begin, &end);
-    for (size_t t = begin; t < end; t++) transform_in(j, first + t, v + t * row_bytes);
+    for (size_t t = begin; t < end; t++) transform_in(j, first + t, t, v, floats);
     if (members > 1) twi_team_barrier();
     const size_t blocks = round_up(count, c->block) / c->block;
     const size_t groups = round_up(c->out_channels, TWI_WINO_GROUP) / TWI_WINO_GROUP;
     twi_team_share(groups * blocks, member, members, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         const size_t t = i % blocks * c->block;
-        multiply_block(j, i / blocks * TWI_WINO_GROUP, first + t, smaller(c->block, count - t),
-                       v + t * row_bytes, m);
+        multiply_block(j, i / blocks * TWI_WINO_GROUP, first, t, smaller(c->block, count - t), v,
+                       m);
     }
     if (members > 1) twi_team_barrier();
 }
@@ -228,7 +334,7 @@ static void run_share(void *user, size_t member, size_t members)
     const twi_wino *c = j->conv;
     unsigned char *v = j->scratch + (c->together ? 0 : member * c->v_bytes);
     unsigned char *m = j->scratch + (c->together ? c->v_bytes : c->threads * c->v_bytes);
-    float *products = (float *)(void *)(m + member * c->m_bytes);
+    float *products = (float *)(void *)(m + member * (c->m_bytes + c->floats_bytes));
     if (!c->together) {
         run_alone(j, v, products);
         return;

@@ -8,7 +8,13 @@
  * The interpolation points are 0, +-0.7, +-1.4 and infinity instead of the usual 0, +-1, +-2: with
  * matrices in bfloat16 that halves the error (measured: 0.7-1.0 % of the output against 1.6-2.2 %,
  * direct bfloat16 0.16 %); that such points are better is Barabasz et al. (2020), Error Analysis
- * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks. */
+ * and Improving the Accuracy of Winograd Convolution for Deep Neural Networks.
+ *
+ * With matrices in 8 bits each row of a transformed tile (one point, all channels) has a scale of
+ * its own, found when it is made, and so has each column of the filters: nothing has to be known of
+ * the values before, and what a tile becomes depends on that tile alone. That scales must differ
+ * from point to point is Li et al. (2021), LoWino: Towards Efficient Low-Precision Winograd
+ * Convolutions on Modern CPUs, section 4. */
 #ifndef TWI_ENGINE_KERNELS_WINOGRAD_H
 #define TWI_ENGINE_KERNELS_WINOGRAD_H
 
@@ -35,28 +41,48 @@ typedef struct twi_wino_inside {
     int row_first, row_end, column_first, column_end;
 } twi_wino_inside;
 
-/* What one instruction set computes with. Matrices and feature maps have elements of element bytes.
- */
+/* What becomes of a sum: dst = unit * relu?(sum + bias + old_scale * old dst?), rounded and held to
+ * what its type can say. */
+typedef struct twi_wino_end {
+    bool relu, sum;
+    twi_dtype dtype, old_dtype; /* of dst, and of what is there: F32 or BF16, as the matrices are;
+                                   for 8 bits BF16, U8 or I8, old_dtype as large */
+    float unit, old_scale;      /* 1 for floating point */
+} twi_wino_end;
+
+/* The scales of 8-bit matrices, and what their sums begin with. */
+typedef struct twi_wino_scales {
+    const float *rows;    /* [tiles] */
+    const float *columns; /* [16 * lanes16] */
+    const int32_t *start; /* [16 * lanes16]: rows are stored 128 too high */
+} twi_wino_scales;
+
+/* What one instruction set computes with. Matrices have elements of element bytes. */
 typedef struct twi_wino_kernels {
     size_t element;
     /* u = G g G' for the filters g [3, 3] of 16 outputs, the next output's stride floats on. */
     void (*filters)(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES]);
     /* n_blocks times 16 channels of a tile: src at its top left pixel, which may lie outside -> v,
-     * points v_point elements apart, blocks 16 elements apart. */
-    void (*input)(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                  size_t n_blocks, void *v, size_t v_point);
+     * points v_point elements apart, blocks 16 elements apart. dtype is src's; v has the matrices'
+     * type, or is float32 where they have 8 bits. */
+    void (*input)(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
+                  twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point);
+    /* NULL unless matrices have 8 bits: v [points, channels] -> q, points q_point elements apart,
+     * and scales, scale_point apart, times unit. */
+    void (*quantise)(const float *v, size_t channels, float unit, uint8_t *q, size_t q_point,
+                     float *scales, size_t scale_point);
     /* m [tiles, TWI_WINO_GROUP] = v [tiles, depth] * u [depth, 16 * lanes16], u as twi_wino_pack()
-     * leaves it. */
+     * leaves it. scales: NULL unless matrices have 8 bits. */
     void (*multiply)(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
-                     float *m);
-    /* lanes16 times 16 channels of a tile: m, points m_point elements apart -> dst = relu?(result +
-     * bias + dst?). */
-    void (*output)(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
-                   bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst);
+                     const twi_wino_scales *scales, float *m);
+    /* lanes16 times 16 channels of a tile: m, points m_point elements apart -> dst. */
+    void (*output)(const float *m, size_t m_point, size_t lanes16, const float *bias,
+                   const twi_wino_end *end, twi_wino_inside inside, const twi_wino_strides *strides,
+                   void *dst);
 } twi_wino_kernels;
 
-/* Plain C, for tests and as the definition; AVX-512 (NULL where this build has none). dtype: F32 or
- * BF16. */
+/* Plain C, for tests and as the definition; AVX-512 (NULL where this build has none). dtype of the
+ * matrices: F32, BF16 or I8. */
 const twi_wino_kernels *twi_wino_plain(twi_dtype dtype);
 const twi_wino_kernels *twi_wino_avx512(twi_dtype dtype);
 
@@ -67,14 +93,16 @@ typedef struct twi_wino {
     size_t in_size[2], out_size[2];          /* height, width */
     size_t pad[2];                           /* at the beginning */
     twi_wino_strides src, dst;
-    bool relu, sum;
+    twi_dtype src_dtype; /* F32 or BF16, as the matrices are; for 8 bits BF16, U8 or I8 */
+    float src_scale;     /* 1 for floating point */
+    twi_wino_end end;
     size_t threads;
     /* Set by twi_wino_plan(). */
     size_t tiles_down, tiles_across, tiles; /* of one picture; of the batch */
     size_t block;                           /* tiles multiplied together */
     size_t chunk;                           /* tiles transformed before they are multiplied */
     bool together;                          /* all threads work on one chunk, not each on its own */
-    size_t v_point, m_point, v_bytes, m_bytes, scratch_bytes;
+    size_t v_point, m_point, v_bytes, m_bytes, floats_bytes, scratch_bytes;
 } twi_wino;
 
 /* Works out the tiling; TW_ERR_NOMEM when sizes do not fit. */

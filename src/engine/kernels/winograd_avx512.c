@@ -2,26 +2,45 @@
  * sets on: call it only where oneDNN reports them. */
 #include "engine/kernels/winograd.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
 
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Where half is a parameter it is a constant in every caller: one text, two kernels. */
-INLINE __m512 load(const void *at, ptrdiff_t i, bool half)
+/* What is a dtype here is a constant in every caller: one text, several kernels. */
+INLINE __m512 load(const void *at, ptrdiff_t i, twi_dtype dtype)
 {
-    if (!half) return _mm512_loadu_ps((const float *)at + i);
-    const __m256i bits = _mm256_loadu_si256((const __m256i *)((const uint16_t *)at + i));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    if (dtype == TWI_F32) return _mm512_loadu_ps((const float *)at + i);
+    if (dtype == TWI_BF16) {
+        const __m256i bits = _mm256_loadu_si256((const __m256i *)((const uint16_t *)at + i));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    }
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)((const uint8_t *)at + i));
+    return _mm512_cvtepi32_ps(dtype == TWI_U8 ? _mm512_cvtepu8_epi32(bytes)
+                                              : _mm512_cvtepi8_epi32(bytes));
 }
 
-INLINE void store(void *at, ptrdiff_t i, __m512 value, bool half)
+INLINE void store(void *at, ptrdiff_t i, __m512 value, twi_dtype dtype)
 {
-    if (!half)
+    if (dtype == TWI_F32) {
         _mm512_storeu_ps((float *)at + i, value);
-    else
+    } else if (dtype == TWI_BF16) {
         _mm256_storeu_si256((__m256i *)((uint16_t *)at + i), (__m256i)_mm512_cvtneps_pbh(value));
+    } else {
+        const __m512i whole = _mm512_cvtps_epi32(value);
+        const __m128i bytes =
+            dtype == TWI_U8
+                ? _mm512_cvtusepi32_epi8(_mm512_max_epi32(whole, _mm512_setzero_si512()))
+                : _mm512_cvtsepi32_epi8(whole);
+        _mm_storeu_si128((__m128i *)((uint8_t *)at + i), bytes);
+    }
+}
+
+/* In bytes. */
+INLINE ptrdiff_t size_of(twi_dtype dtype)
+{
+    return dtype == TWI_F32 ? 4 : dtype == TWI_BF16 ? 2 : 1;
 }
 
 typedef struct constants { /* see winograd_plain.c */
@@ -103,10 +122,10 @@ static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_
 
 /* whole: the tile is inside the picture, a constant too. */
 INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                     void *v, size_t v_point, bool half, bool whole)
+                     void *v, size_t v_point, twi_dtype from, twi_dtype to, bool whole)
 {
     const constants c = constants_get();
-    const ptrdiff_t size = half ? 2 : 4;
+    const ptrdiff_t size = size_of(from);
     __m512 down[TWI_WINO_IN][TWI_WINO_IN]; /* [point][column] */
     /* The columns that the next tile to the right does not share: without this a third of the time
      * is spent waiting for them. */
@@ -119,7 +138,7 @@ INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_
         const bool column = whole || (x >= inside.column_first && x < inside.column_end);
         for (int y = 0; y < TWI_WINO_IN; y++) {
             const bool pixel = whole || (column && y >= inside.row_first && y < inside.row_end);
-            d[y] = pixel ? load(src, y * strides->row + x * strides->pixel, half)
+            d[y] = pixel ? load(src, y * strides->row + x * strides->pixel, from)
                          : _mm512_setzero_ps();
         }
         input_1d(&c, d, t);
@@ -129,25 +148,84 @@ INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_
         __m512 t[TWI_WINO_IN];
         input_1d(&c, down[i], t);
         for (int j = 0; j < TWI_WINO_IN; j++)
-            store(v, (ptrdiff_t)((size_t)(i * TWI_WINO_IN + j) * v_point), t[j], half);
+            store(v, (ptrdiff_t)((size_t)(i * TWI_WINO_IN + j) * v_point), t[j], to);
     }
 }
 
 INLINE void input(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                  size_t n_blocks, void *v, size_t v_point, bool half)
+                  size_t n_blocks, void *v, size_t v_point, twi_dtype from, twi_dtype to)
 {
-    const uintptr_t size = half ? 2 : 4;
+    const uintptr_t size = (uintptr_t)size_of(from);
     const bool whole = inside.row_first == 0 && inside.row_end == TWI_WINO_IN &&
                        inside.column_first == 0 && inside.column_end == TWI_WINO_IN;
     for (size_t i = 0; i < n_blocks; i++) {
-        const void *from = (const void *)((uintptr_t)src + i * (uintptr_t)strides->block * size);
-        void *to = (char *)v + i * TWI_WINO_LANES * size;
+        const void *at = (const void *)((uintptr_t)src + i * (uintptr_t)strides->block * size);
+        void *into = (char *)v + i * TWI_WINO_LANES * (size_t)size_of(to);
         if (whole)
-            input_16(from, strides, inside, to, v_point, half, true);
+            input_16(at, strides, inside, into, v_point, from, to, true);
         else
-            input_16(from, strides, inside, to, v_point, half, false);
+            input_16(at, strides, inside, into, v_point, from, to, false);
     }
 }
+
+/* ---- 8 bits -------------------------------------------------------------------------------- */
+
+static void quantise_i8(const float *v, size_t channels, float unit, uint8_t *q, size_t q_point,
+                        float *scales, size_t scale_point)
+{
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++, v += channels, q += q_point) {
+        __m512 most = _mm512_setzero_ps();
+        for (size_t k = 0; k < channels; k += 16)
+            most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(v + k)));
+        const float largest = _mm512_reduce_max_ps(most);
+        scales[i * scale_point] = largest / 127.0f * unit;
+        const __m512 inverse = _mm512_set1_ps(largest > 0.0f ? 127.0f / largest : 0.0f);
+        for (size_t k = 0; k < channels; k += 16) {
+            const __m512i whole =
+                _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(v + k), inverse));
+            const __m512i high = _mm512_add_epi32(whole, _mm512_set1_epi32(128));
+            _mm_storeu_si128((__m128i *)(q + k), _mm512_cvtepi32_epi8(high));
+        }
+    }
+}
+
+/* sum += u8 by s8 products, four a lane. GCC 12 copies and spills half the sums around its builtin:
+ * the loop takes twice as long. */
+INLINE __m512i dot(__m512i sum, __m512i x, __m512i w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
+}
+
+/* m as multiply_small() below; sums are whole numbers. */
+INLINE void multiply_eight(int tiles, int lanes16, size_t depth, const void *v, const void *u,
+                           const twi_wino_scales *scales, float *m)
+{
+    __m512i sum[6][4];
+    const size_t steps = depth / 4;
+    const int32_t *row = v, *weights = u;
+    for (int t = 0; t < tiles; t++)
+        for (int z = 0; z < lanes16; z++) sum[t][z] = _mm512_loadu_si512(scales->start + 16 * z);
+    for (size_t k = 0; k < steps; k++) {
+        __m512i w[4];
+        for (int z = 0; z < lanes16; z++) w[z] = _mm512_loadu_si512(weights + 16 * z);
+        weights += 16 * lanes16;
+        for (int t = 0; t < tiles; t++) {
+            const __m512i x = _mm512_set1_epi32(row[(size_t)t * steps + k]);
+            for (int z = 0; z < lanes16; z++) sum[t][z] = dot(sum[t][z], x, w[z]);
+        }
+    }
+    for (int t = 0; t < tiles; t++) {
+        const __m512 scale = _mm512_set1_ps(scales->rows[t]);
+        for (int z = 0; z < lanes16; z++) {
+            const __m512 both = _mm512_mul_ps(scale, _mm512_loadu_ps(scales->columns + 16 * z));
+            _mm512_storeu_ps(m + t * TWI_WINO_GROUP + 16 * z,
+                             _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t][z]), both));
+        }
+    }
+}
+
+/* ---- products ------------------------------------------------------------------------------ */
 
 /* m [tiles, 16 * lanes16]: tiles and lanes16 are constants; 6 * 4 sums fill 24 of the 32 registers.
  */
@@ -175,28 +253,40 @@ INLINE void multiply_small(int tiles, int lanes16, size_t depth, const void *v, 
             _mm512_storeu_ps(m + t * TWI_WINO_GROUP + 16 * z, sum[t][z]);
 }
 
-INLINE void multiply_lanes(int lanes16, size_t tiles, size_t depth, const void *v, const void *u,
-                           float *m, bool half)
+INLINE void multiply_any(int tiles, int lanes16, size_t depth, const void *v, const void *u,
+                         const twi_wino_scales *scales, float *m, twi_dtype dtype)
 {
-    const size_t row = depth * (half ? 2 : 4);
+    if (dtype == TWI_I8)
+        multiply_eight(tiles, lanes16, depth, v, u, scales, m);
+    else
+        multiply_small(tiles, lanes16, depth, v, u, m, dtype == TWI_BF16);
+}
+
+INLINE void multiply_lanes(int lanes16, size_t tiles, size_t depth, const void *v, const void *u,
+                           const twi_wino_scales *scales, float *m, twi_dtype dtype)
+{
+    const size_t row = depth * (size_t)size_of(dtype);
     const char *at = v;
-    for (; tiles >= 6; tiles -= 6, at += 6 * row, m += 6 * TWI_WINO_GROUP)
-        multiply_small(6, lanes16, depth, at, u, m, half);
+    twi_wino_scales here = scales ? *scales : (twi_wino_scales){0};
+    for (; tiles >= 6; tiles -= 6, at += 6 * row, m += 6 * TWI_WINO_GROUP) {
+        multiply_any(6, lanes16, depth, at, u, &here, m, dtype);
+        if (dtype == TWI_I8) here.rows += 6;
+    }
     switch (tiles) {
     case 5:
-        multiply_small(5, lanes16, depth, at, u, m, half);
+        multiply_any(5, lanes16, depth, at, u, &here, m, dtype);
         break;
     case 4:
-        multiply_small(4, lanes16, depth, at, u, m, half);
+        multiply_any(4, lanes16, depth, at, u, &here, m, dtype);
         break;
     case 3:
-        multiply_small(3, lanes16, depth, at, u, m, half);
+        multiply_any(3, lanes16, depth, at, u, &here, m, dtype);
         break;
     case 2:
-        multiply_small(2, lanes16, depth, at, u, m, half);
+        multiply_any(2, lanes16, depth, at, u, &here, m, dtype);
         break;
     case 1:
-        multiply_small(1, lanes16, depth, at, u, m, half);
+        multiply_any(1, lanes16, depth, at, u, &here, m, dtype);
         break;
     default:
         break;
@@ -204,28 +294,38 @@ INLINE void multiply_lanes(int lanes16, size_t tiles, size_t depth, const void *
 }
 
 INLINE void multiply(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
-                     float *m, bool half)
+                     const twi_wino_scales *scales, float *m, twi_dtype dtype)
 {
     switch (lanes16) {
     case 4:
-        multiply_lanes(4, tiles, depth, v, u, m, half);
+        multiply_lanes(4, tiles, depth, v, u, scales, m, dtype);
         break;
     case 3:
-        multiply_lanes(3, tiles, depth, v, u, m, half);
+        multiply_lanes(3, tiles, depth, v, u, scales, m, dtype);
         break;
     case 2:
-        multiply_lanes(2, tiles, depth, v, u, m, half);
+        multiply_lanes(2, tiles, depth, v, u, scales, m, dtype);
         break;
     default:
-        multiply_lanes(1, tiles, depth, v, u, m, half);
+        multiply_lanes(1, tiles, depth, v, u, scales, m, dtype);
         break;
     }
 }
 
-/* whole: all 4 x 4 outputs are inside the picture; a constant, as half is. */
+/* ---- outputs ------------------------------------------------------------------------------- */
+
+/* What is added: where types have 8 bits, which of them is asked anew each time. */
+INLINE __m512 old_value(const void *dst, ptrdiff_t at, const twi_wino_end *end, twi_dtype dtype)
+{
+    if (dtype != TWI_U8 && dtype != TWI_I8) return load(dst, at, dtype);
+    const __m512 old = end->old_dtype == TWI_U8 ? load(dst, at, TWI_U8) : load(dst, at, TWI_I8);
+    return _mm512_mul_ps(old, _mm512_set1_ps(end->old_scale));
+}
+
+/* whole: all 4 x 4 outputs are inside the picture; a constant, as dtype, relu and sum are. */
 INLINE void output_16(const float *m, size_t m_point, __m512 bias, bool relu, bool sum,
-                      twi_wino_inside inside, const twi_wino_strides *strides, void *dst, bool half,
-                      bool whole)
+                      const twi_wino_end *end, twi_wino_inside inside,
+                      const twi_wino_strides *strides, void *dst, twi_dtype dtype, bool whole)
 {
     const constants c = constants_get();
     __m512 down[TWI_WINO_OUT][TWI_WINO_IN]; /* [row][point] */
@@ -236,7 +336,7 @@ INLINE void output_16(const float *m, size_t m_point, __m512 bias, bool relu, bo
         output_1d(&c, x, y);
         for (int i = 0; i < TWI_WINO_OUT; i++) down[i][j] = y[i];
     }
-    const __m512 least = _mm512_setzero_ps();
+    const __m512 least = _mm512_setzero_ps(), unit = _mm512_set1_ps(end->unit);
     for (int row = 0; row < TWI_WINO_OUT && (whole || row < inside.row_end); row++) {
         __m512 y[TWI_WINO_OUT];
         output_1d(&c, down[row], y);
@@ -244,57 +344,95 @@ INLINE void output_16(const float *m, size_t m_point, __m512 bias, bool relu, bo
             if (!whole && x >= inside.column_end) break;
             const ptrdiff_t at = row * strides->row + x * strides->pixel;
             __m512 value = _mm512_add_ps(y[x], bias);
-            if (sum) value = _mm512_add_ps(value, load(dst, at, half));
+            if (sum) value = _mm512_add_ps(value, old_value(dst, at, end, dtype));
             if (relu) value = _mm512_max_ps(value, least);
-            store(dst, at, value, half);
+            if (dtype == TWI_U8 || dtype == TWI_I8) value = _mm512_mul_ps(value, unit);
+            store(dst, at, value, dtype);
         }
     }
 }
 
-INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
-                   bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst,
-                   bool half)
+INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *bias,
+                   const twi_wino_end *end, twi_wino_inside inside, const twi_wino_strides *strides,
+                   void *dst, twi_dtype dtype)
 {
-    const uintptr_t size = half ? 2 : 4;
+    const uintptr_t size = (uintptr_t)size_of(dtype);
     const bool whole = inside.row_end == TWI_WINO_OUT && inside.column_end == TWI_WINO_OUT;
+    const bool relu = end->relu, sum = end->sum;
     for (size_t i = 0; i < lanes16; i++) {
         void *to = (char *)dst + i * (uintptr_t)strides->block * size;
         const __m512 shift = _mm512_loadu_ps(bias + 16 * i);
+        const float *from = m + 16 * i;
         if (whole && relu && !sum)
-            output_16(m + 16 * i, m_point, shift, true, false, inside, strides, to, half, true);
+            output_16(from, m_point, shift, true, false, end, inside, strides, to, dtype, true);
         else if (whole)
-            output_16(m + 16 * i, m_point, shift, relu, sum, inside, strides, to, half, true);
+            output_16(from, m_point, shift, relu, sum, end, inside, strides, to, dtype, true);
         else
-            output_16(m + 16 * i, m_point, shift, relu, sum, inside, strides, to, half, false);
+            output_16(from, m_point, shift, relu, sum, end, inside, strides, to, dtype, false);
     }
 }
 
-#define KERNELS(suffix, half)                                                                      \
-    static void input_##suffix(const void *src, const twi_wino_strides *strides,                   \
+/* ---- the three element types --------------------------------------------------------------- */
+
+#define MULTIPLY(suffix, type)                                                                     \
+    static void multiply_##suffix(size_t tiles, size_t depth, size_t lanes16, const void *v,       \
+                                  const void *u, const twi_wino_scales *scales, float *m)          \
+    {                                                                                              \
+        multiply(tiles, depth, lanes16, v, u, scales, m, type);                                    \
+    }
+
+#define KERNELS(suffix, type)                                                                      \
+    static void input_##suffix(const void *src, twi_dtype dtype, const twi_wino_strides *strides,  \
                                twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
     {                                                                                              \
-        input(src, strides, inside, n_blocks, v, v_point, half);                                   \
+        (void)dtype;                                                                               \
+        input(src, strides, inside, n_blocks, v, v_point, type, type);                             \
     }                                                                                              \
-    static void multiply_##suffix(size_t tiles, size_t depth, size_t lanes16, const void *v,       \
-                                  const void *u, float *m)                                         \
-    {                                                                                              \
-        multiply(tiles, depth, lanes16, v, u, m, half);                                            \
-    }                                                                                              \
+    MULTIPLY(suffix, type)                                                                         \
     static void output_##suffix(const float *m, size_t m_point, size_t lanes16, const float *bias, \
-                                bool relu, bool sum, twi_wino_inside inside,                       \
+                                const twi_wino_end *end, twi_wino_inside inside,                   \
                                 const twi_wino_strides *strides, void *dst)                        \
     {                                                                                              \
-        output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
+        output(m, m_point, lanes16, bias, end, inside, strides, dst, type);                        \
     }                                                                                              \
-    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, filters, input_##suffix,       \
-                                                      multiply_##suffix, output_##suffix};
+    static const twi_wino_kernels kernels_##suffix = {type == TWI_BF16 ? 2 : 4, filters,           \
+                                                      input_##suffix,           NULL,              \
+                                                      multiply_##suffix,        output_##suffix};
 
-KERNELS(f32, false)
-KERNELS(bf16, true)
+KERNELS(f32, TWI_F32)
+KERNELS(bf16, TWI_BF16)
+
+static void input_i8(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
+                     twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
+{
+    if (dtype == TWI_U8)
+        input(src, strides, inside, n_blocks, v, v_point, TWI_U8, TWI_F32);
+    else if (dtype == TWI_I8)
+        input(src, strides, inside, n_blocks, v, v_point, TWI_I8, TWI_F32);
+    else
+        input(src, strides, inside, n_blocks, v, v_point, TWI_BF16, TWI_F32);
+}
+
+MULTIPLY(i8, TWI_I8)
+
+static void output_i8(const float *m, size_t m_point, size_t lanes16, const float *bias,
+                      const twi_wino_end *end, twi_wino_inside inside,
+                      const twi_wino_strides *strides, void *dst)
+{
+    if (end->dtype == TWI_U8)
+        output(m, m_point, lanes16, bias, end, inside, strides, dst, TWI_U8);
+    else if (end->dtype == TWI_I8)
+        output(m, m_point, lanes16, bias, end, inside, strides, dst, TWI_I8);
+    else
+        output(m, m_point, lanes16, bias, end, inside, strides, dst, TWI_BF16);
+}
+
+static const twi_wino_kernels kernels_i8 = {1,           filters,     input_i8,
+                                            quantise_i8, multiply_i8, output_i8};
 
 const twi_wino_kernels *twi_wino_avx512(twi_dtype dtype)
 {
-    return dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
+    return dtype == TWI_I8 ? &kernels_i8 : dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
 }
 
 #else

@@ -1,6 +1,7 @@
 /* winograd_plain.c - the kernels' definition in plain C. */
 #include "engine/kernels/winograd.h"
 
+#include <math.h>
 #include <string.h>
 
 static const float A = (float)TWI_WINO_A, B = (float)TWI_WINO_B;
@@ -10,17 +11,40 @@ static const float B3 = (float)(TWI_WINO_B * TWI_WINO_B * TWI_WINO_B);
 static const float PRODUCT = (float)(TWI_WINO_A * TWI_WINO_A * TWI_WINO_B * TWI_WINO_B);
 static const float SUM = (float)(TWI_WINO_A * TWI_WINO_A + TWI_WINO_B * TWI_WINO_B);
 
-static float load(const void *at, ptrdiff_t i, bool half)
+static float load(const void *at, ptrdiff_t i, twi_dtype dtype)
 {
-    return half ? twi_bf16_to_f32(((const uint16_t *)at)[i]) : ((const float *)at)[i];
+    switch (dtype) {
+    case TWI_U8:
+        return ((const uint8_t *)at)[i];
+    case TWI_I8:
+        return ((const int8_t *)at)[i];
+    case TWI_BF16:
+        return twi_bf16_to_f32(((const uint16_t *)at)[i]);
+    default:
+        return ((const float *)at)[i];
+    }
 }
 
-static void store(void *at, ptrdiff_t i, float value, bool half)
+static float held(float value, float least, float most)
 {
-    if (half)
+    return value < least ? least : value > most ? most : value;
+}
+
+static void store(void *at, ptrdiff_t i, float value, twi_dtype dtype)
+{
+    switch (dtype) {
+    case TWI_U8:
+        ((uint8_t *)at)[i] = (uint8_t)held(nearbyintf(value), 0.0f, 255.0f);
+        break;
+    case TWI_I8:
+        ((int8_t *)at)[i] = (int8_t)held(nearbyintf(value), -128.0f, 127.0f);
+        break;
+    case TWI_BF16:
         ((uint16_t *)at)[i] = twi_f32_to_bf16(value);
-    else
+        break;
+    default:
         ((float *)at)[i] = value;
+    }
 }
 
 /* t = B' x: the values, at each point, of the polynomials that vanish at all the others. */
@@ -77,14 +101,14 @@ static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_
 }
 
 static void input_lane(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                       bool half, float v[TWI_WINO_POINTS])
+                       twi_dtype dtype, float v[TWI_WINO_POINTS])
 {
     float down[TWI_WINO_IN][TWI_WINO_IN]; /* [column][point] */
     for (int x = 0; x < TWI_WINO_IN; x++) {
         float d[TWI_WINO_IN] = {0};
         for (int y = inside.row_first; y < inside.row_end; y++)
             if (x >= inside.column_first && x < inside.column_end)
-                d[y] = load(src, y * strides->row + x * strides->pixel, half);
+                d[y] = load(src, y * strides->row + x * strides->pixel, dtype);
         input_1d(d, down[x]);
     }
     for (int i = 0; i < TWI_WINO_IN; i++) {
@@ -95,17 +119,31 @@ static void input_lane(const void *src, const twi_wino_strides *strides, twi_win
 }
 
 static void input(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                  size_t n_blocks, void *v, size_t v_point, bool half)
+                  size_t n_blocks, void *v, size_t v_point, twi_dtype from, twi_dtype to)
 {
-    const ptrdiff_t size = half ? 2 : 4;
+    const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(from);
     for (size_t lane = 0; lane < n_blocks * TWI_WINO_LANES; lane++) {
         float points[TWI_WINO_POINTS];
         const ptrdiff_t at = (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
                              (ptrdiff_t)(lane % TWI_WINO_LANES);
-        input_lane((const void *)((uintptr_t)src + (uintptr_t)(at * size)), strides, inside, half,
+        input_lane((const void *)((uintptr_t)src + (uintptr_t)(at * size)), strides, inside, from,
                    points);
         for (size_t i = 0; i < TWI_WINO_POINTS; i++)
-            store(v, (ptrdiff_t)(i * v_point + lane), points[i], half);
+            store(v, (ptrdiff_t)(i * v_point + lane), points[i], to);
+    }
+}
+
+static void quantise_i8(const float *v, size_t channels, float unit, uint8_t *q, size_t q_point,
+                        float *scales, size_t scale_point)
+{
+    for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+        const float *row = v + i * channels;
+        float most = 0.0f;
+        for (size_t k = 0; k < channels; k++) most = fmaxf(most, fabsf(row[k]));
+        const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+        scales[i * scale_point] = most / 127.0f * unit;
+        for (size_t k = 0; k < channels; k++)
+            q[i * q_point + k] = (uint8_t)(nearbyintf(row[k] * inverse) + 128.0f);
     }
 }
 
@@ -113,15 +151,45 @@ static void multiply(size_t tiles, size_t depth, size_t lanes16, const void *v, 
                      float *m, bool half)
 {
     const size_t width = lanes16 * TWI_WINO_LANES;
+    const twi_dtype dtype = half ? TWI_BF16 : TWI_F32;
     for (size_t t = 0; t < tiles; t++)
         for (size_t o = 0; o < width; o++) {
             double sum = 0.0;
             for (size_t k = 0; k < depth; k++) {
                 const size_t at = half ? (k / 2 * width + o) * 2 + k % 2 : k * width + o;
-                sum += (double)load(v, (ptrdiff_t)(t * depth + k), half) *
-                       (double)load(u, (ptrdiff_t)at, half);
+                sum += (double)load(v, (ptrdiff_t)(t * depth + k), dtype) *
+                       (double)load(u, (ptrdiff_t)at, dtype);
             }
             m[t * TWI_WINO_GROUP + o] = (float)sum;
+        }
+}
+
+static void multiply_f32(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
+                         const twi_wino_scales *scales, float *m)
+{
+    (void)scales;
+    multiply(tiles, depth, lanes16, v, u, m, false);
+}
+
+static void multiply_bf16(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
+                          const twi_wino_scales *scales, float *m)
+{
+    (void)scales;
+    multiply(tiles, depth, lanes16, v, u, m, true);
+}
+
+static void multiply_i8(size_t tiles, size_t depth, size_t lanes16, const void *v, const void *u,
+                        const twi_wino_scales *scales, float *m)
+{
+    const size_t width = lanes16 * TWI_WINO_LANES;
+    const uint8_t *rows = v;
+    const int8_t *columns = u;
+    for (size_t t = 0; t < tiles; t++)
+        for (size_t o = 0; o < width; o++) {
+            int32_t sum = scales->start[o];
+            for (size_t k = 0; k < depth; k++)
+                sum += rows[t * depth + k] * columns[(k / 4 * width + o) * 4 + k % 4];
+            m[t * TWI_WINO_GROUP + o] = (float)sum * (scales->rows[t] * scales->columns[o]);
         }
 }
 
@@ -140,9 +208,9 @@ static void output_lane(const float *m, size_t m_point, float y[TWI_WINO_OUT][TW
     }
 }
 
-static void output(const float *m, size_t m_point, size_t lanes16, const float *bias, bool relu,
-                   bool sum, twi_wino_inside inside, const twi_wino_strides *strides, void *dst,
-                   bool half)
+static void output(const float *m, size_t m_point, size_t lanes16, const float *bias,
+                   const twi_wino_end *end, twi_wino_inside inside, const twi_wino_strides *strides,
+                   void *dst)
 {
     for (size_t lane = 0; lane < lanes16 * TWI_WINO_LANES; lane++) {
         float result[TWI_WINO_OUT][TWI_WINO_OUT];
@@ -153,38 +221,31 @@ static void output(const float *m, size_t m_point, size_t lanes16, const float *
                                      (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
                                      (ptrdiff_t)(lane % TWI_WINO_LANES);
                 float value = result[y][x] + bias[lane];
-                if (sum) value += load(dst, at, half);
-                store(dst, at, relu && !(value > 0.0f) ? 0.0f : value, half);
+                if (end->sum) value += load(dst, at, end->old_dtype) * end->old_scale;
+                if (end->relu && !(value > 0.0f)) value = 0.0f;
+                store(dst, at, value * end->unit, end->dtype);
             }
     }
 }
 
-/* ---- the two element types ----------------------------------------------------------------- */
+/* ---- the three element types --------------------------------------------------------------- */
 
-#define KERNELS(suffix, half)                                                                      \
-    static void input_##suffix(const void *src, const twi_wino_strides *strides,                   \
-                               twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
-    {                                                                                              \
-        input(src, strides, inside, n_blocks, v, v_point, half);                                   \
-    }                                                                                              \
-    static void multiply_##suffix(size_t tiles, size_t depth, size_t lanes16, const void *v,       \
-                                  const void *u, float *m)                                         \
-    {                                                                                              \
-        multiply(tiles, depth, lanes16, v, u, m, half);                                            \
-    }                                                                                              \
-    static void output_##suffix(const float *m, size_t m_point, size_t lanes16, const float *bias, \
-                                bool relu, bool sum, twi_wino_inside inside,                       \
-                                const twi_wino_strides *strides, void *dst)                        \
-    {                                                                                              \
-        output(m, m_point, lanes16, bias, relu, sum, inside, strides, dst, half);                  \
-    }                                                                                              \
-    static const twi_wino_kernels kernels_##suffix = {half ? 2 : 4, filters, input_##suffix,       \
-                                                      multiply_##suffix, output_##suffix};
+static void input_f32(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
+                      twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
+{
+    input(src, strides, inside, n_blocks, v, v_point, dtype, TWI_F32);
+}
 
-KERNELS(f32, false)
-KERNELS(bf16, true)
+static void input_bf16(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
+                       twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
+{
+    input(src, strides, inside, n_blocks, v, v_point, dtype, TWI_BF16);
+}
 
 const twi_wino_kernels *twi_wino_plain(twi_dtype dtype)
 {
-    return dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
+    static const twi_wino_kernels f32 = {4, filters, input_f32, NULL, multiply_f32, output};
+    static const twi_wino_kernels bf16 = {2, filters, input_bf16, NULL, multiply_bf16, output};
+    static const twi_wino_kernels i8 = {1, filters, input_f32, quantise_i8, multiply_i8, output};
+    return dtype == TWI_I8 ? &i8 : dtype == TWI_BF16 ? &bf16 : &f32;
 }

@@ -1,23 +1,24 @@
 /* conv.c - convolution with bias, residual sum and ReLU in one primitive. */
 #include "engine/onednn/nodes.h"
 
-static tw_status plain_weight(twi_build *b, const twi_layout **out)
+tw_status twi_onednn_plain_weight(twi_build *b, twi_dtype dtype, const twi_layout **out)
 {
     const twi_node *node = twi_build_node(b);
     const twi_tensor *w = node->params[TWI_PARAM_WEIGHT];
     const size_t g = node->groups;
+    if (w->rank == 2)
+        return twi_layout_new(b->ctx, b->program->device, 2, w->dims, dtype, TWI_ORDER_PLAIN, out);
     const size_t dims[5] = {g, w->dims[0] / g, w->dims[1], w->dims[2], w->dims[3]};
     return g == 1
-               ? twi_layout_new(b->ctx, b->program->device, 4, w->dims, TWI_F32, TWI_ORDER_PLAIN,
-                                out)
-               : twi_layout_new(b->ctx, b->program->device, 5, dims, TWI_F32, TWI_ORDER_PLAIN, out);
+               ? twi_layout_new(b->ctx, b->program->device, 4, w->dims, dtype, TWI_ORDER_PLAIN, out)
+               : twi_layout_new(b->ctx, b->program->device, 5, dims, dtype, TWI_ORDER_PLAIN, out);
 }
 
 /* The weights and bias in the order the primitive takes them. */
 static tw_status conv_params(twi_build *b, const twi_primitive *conv, const twi_packed **params)
 {
     const twi_layout *plain;
-    tw_status st = plain_weight(b, &plain);
+    tw_status st = twi_onednn_plain_weight(b, TWI_F32, &plain);
     if (st == TW_OK) st = twi_onednn_weight(b, conv, plain, &params[TWI_PARAM_WEIGHT]);
     if (st == TW_OK && twi_build_node(b)->params[TWI_PARAM_BIAS])
         st = twi_build_floats(b, b->node, TWI_PARAM_BIAS, &params[TWI_PARAM_BIAS]);
@@ -40,8 +41,11 @@ tw_status twi_onednn_conv(twi_build *b)
                            .bias = node->params[TWI_PARAM_BIAS] != NULL,
                            .after = node->fused,
                            .sum = node->fused_add != TWI_NO_NODE};
+    bool done;
     tw_status st;
     if (!b->program->opts.brief && twi_winograd_conv(b, &st)) return st;
+    st = twi_onednn_eight_conv(b, &done);
+    if (st != TW_OK || done) return st;
     st = twi_primitive_conv(b->ctx, b->program->device, &spec, &conv);
     if (st == TW_OK)
         st = twi_onednn_as(b, twi_input_value(b, 0), twi_primitive_layout(conv, TWI_ROLE_SRC), &in);

@@ -5,7 +5,6 @@
 tw_status twi_onednn_dense(twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
-    const twi_tensor *w = node->params[TWI_PARAM_WEIGHT];
     const twi_packed *params[TWI_PARAMS] = {0};
     const twi_primitive *dense;
     const twi_layout *plain;
@@ -21,13 +20,14 @@ tw_status twi_onednn_dense(twi_build *b)
     const bool wide = b->shapes[b->node].rank == 1 || spec.sum;
     tw_status st =
         twi_node_layout(b, b->node, wide ? TWI_F32 : spec.dtype, TWI_ORDER_PLAIN, &spec.dst);
+    bool done = false;
+    if (st == TW_OK) st = twi_onednn_eight_dense(b, &spec, &done);
+    if (st != TW_OK || done) return st;
     if (st == TW_OK) st = twi_primitive_dense(b->ctx, b->program->device, &spec, &dense);
     if (st == TW_OK)
         st =
             twi_onednn_as(b, twi_input_value(b, 0), twi_primitive_layout(dense, TWI_ROLE_SRC), &in);
-    if (st == TW_OK)
-        st = twi_layout_new(b->ctx, b->program->device, 2, w->dims, TWI_F32, TWI_ORDER_PLAIN,
-                            &plain);
+    if (st == TW_OK) st = twi_onednn_plain_weight(b, TWI_F32, &plain);
     if (st == TW_OK) st = twi_onednn_weight(b, dense, plain, &params[TWI_PARAM_WEIGHT]);
     if (st == TW_OK && spec.bias)
         st = twi_build_floats(b, b->node, TWI_PARAM_BIAS, &params[TWI_PARAM_BIAS]);

@@ -3,7 +3,10 @@
 
 twi_dtype twi_onednn_dtype(const twi_build *b)
 {
-    return b->program->opts.precision == TW_PRECISION_BF16 ? TWI_BF16 : TWI_F32;
+    const tw_precision precision = b->program->opts.precision;
+    const bool half = precision == TW_PRECISION_BF16 ||
+                      (precision == TW_PRECISION_INT8 && twi_precision_native(TW_PRECISION_BF16));
+    return half ? TWI_BF16 : TWI_F32;
 }
 
 const twi_node *twi_build_node(const twi_build *b)
@@ -128,7 +131,18 @@ tw_status twi_onednn_from(twi_build *b, uint32_t value, const twi_layout *from,
 
 tw_status twi_onednn_as(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
 {
-    return twi_onednn_from(b, value, twi_value_layout(b, value), layout, out);
+    const float scale = b->program->values[value].scale;
+    const twi_layout *now = twi_value_layout(b, value);
+    const twi_primitive *reorder;
+    if (scale == 0.0f || twi_layout_equal(now, layout))
+        return twi_onednn_from(b, value, now, layout, out);
+    const bool eight = twi_layout_dtype(layout) == twi_layout_dtype(now);
+    tw_status st = twi_primitive_rescale(b->ctx, b->program->device, now, layout,
+                                         eight ? 0 : (double)scale, &reorder);
+    *out = TWI_NO_VALUE;
+    if (st == TW_OK) st = twi_onednn_step(b, reorder, 1, &value, NULL, out);
+    if (st == TW_OK && eight) b->program->values[*out].scale = scale;
+    return st;
 }
 
 tw_status twi_onednn_relabel(twi_build *b, uint32_t value, const twi_layout *layout, uint32_t *out)
@@ -263,7 +277,8 @@ tw_status twi_onednn_node(twi_build *b)
         return TW_OK;
     }
     const twi_operator *op = twi_operator_of(node->op);
-    return op->build ? op->build(b) : twi_onednn_plain_c(b);
+    tw_status (*const build)(twi_build *) = op->build ? op->build : twi_onednn_plain_c;
+    return b->eights && !op->eights ? twi_onednn_without_eights(b, build) : build(b);
 }
 
 tw_status twi_onednn_output(twi_build *b)

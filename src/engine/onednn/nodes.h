@@ -55,6 +55,37 @@ bool twi_onednn_last_use(const twi_build *b, uint32_t value);
 /* Makes value the node's. */
 void twi_onednn_done(twi_build *b, uint32_t value);
 
+/* The node's weight as the network has it, but of dtype. */
+tw_status twi_onednn_plain_weight(twi_build *b, twi_dtype dtype, const twi_layout **out);
+
+/* ---- 8 bits: eight.c ----------------------------------------------------------------------- */
+
+bool twi_onednn_is_eight(const twi_build *b, uint32_t value);
+/* Calls build with floating-point copies for those of the node's inputs that have 8 bits. */
+tw_status twi_onednn_without_eights(twi_build *b, tw_status (*build)(twi_build *b));
+/* Where a layer's value and what is added to it are kept. */
+typedef struct twi_eight_end {
+    twi_dtype dst, sum;
+    float dst_scale, sum_scale; /* 1 for floating point */
+} twi_eight_end;
+twi_eight_end twi_onednn_eight_end(const twi_build *b);
+/* What the layer adds its result to, in dst's order, free to be written over. */
+tw_status twi_onednn_eight_sum(twi_build *b, const twi_layout *dst, const twi_eight_end *end,
+                               uint32_t *out);
+/* The convolution in 8 bits; *done false: its input's range is not known, or oneDNN has no fast
+ * way.
+ */
+tw_status twi_onednn_eight_conv(twi_build *b, bool *done);
+/* The dense layer of tokens that spec describes, likewise. */
+tw_status twi_onednn_eight_dense(twi_build *b, twi_spec *spec, bool *done);
+/* True when the pool, or the join of maps, is best done in 8 bits. */
+bool twi_onednn_eight_pool(const twi_build *b, twi_op op);
+bool twi_onednn_eight_concat(const twi_build *b);
+/* The node's inputs [n_inputs] in 8 bits, channels last. */
+tw_status twi_onednn_eight_inputs(twi_build *b, uint32_t *in);
+/* Makes value, integers times scale, the node's. */
+void twi_onednn_eight_done(twi_build *b, uint32_t value, float scale);
+
 /* The node in plain C, on plain float32 copies of its inputs. */
 tw_status twi_onednn_plain_c(twi_build *b);
 

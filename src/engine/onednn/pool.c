@@ -37,6 +37,14 @@ static tw_status window_pool(twi_build *b, twi_op op)
                      .dtype = twi_onednn_dtype(b)};
     if (op == TWI_OP_AVG_POOL && node->window.count_include_pad && sticks_out(&spec))
         return twi_onednn_plain_c(b);
+    if (twi_onednn_eight_pool(b, op)) {
+        const float scale = b->program->values[in].scale;
+        spec.src = twi_value_layout(b, in);
+        spec.dtype = twi_layout_dtype(spec.src);
+        const tw_status st = pool_step(b, &spec, op, in, &out);
+        if (st == TW_OK) twi_onednn_eight_done(b, out, scale);
+        return st;
+    }
     /* Values that come from elsewhere (the pictures, plain C) are float32. */
     tw_status st = twi_layout_retyped(b->ctx, b->program->device, twi_value_layout(b, in),
                                       spec.dtype, &layout);

@@ -29,13 +29,18 @@ tw_status twi_onednn_concat(twi_build *b)
     twi_order order = TWI_ORDER_PLAIN;
     if (b->shapes[b->node].rank == 2 && node->axis == 0) return twi_onednn_concat_tokens(b);
     /* Vectors come from dense layers and global pools, which give float32. */
-    const twi_dtype dtype = b->shapes[b->node].rank == 3 ? twi_onednn_dtype(b) : TWI_F32;
+    const bool eight = twi_onednn_eight_concat(b);
+    const twi_dtype dtype = eight                          ? b->eights[b->node].dtype
+                            : b->shapes[b->node].rank == 3 ? twi_onednn_dtype(b)
+                                                           : TWI_F32;
     tw_status st = concat_order(b, dtype, &order);
     if (st == TW_OK) st = twi_alloc(b->ctx, node->n_inputs, &layouts);
     if (st == TW_OK) st = twi_alloc(b->ctx, node->n_inputs, &in);
+    for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) in[i] = twi_input_value(b, i);
+    if (st == TW_OK && eight) st = twi_onednn_eight_inputs(b, in);
     for (size_t i = 0; i < node->n_inputs && st == TW_OK; i++) {
         st = twi_node_layout(b, node->inputs[i], dtype, order, &layouts[i]);
-        if (st == TW_OK) st = twi_onednn_as(b, twi_input_value(b, i), layouts[i], &in[i]);
+        if (st == TW_OK) st = twi_onednn_as(b, in[i], layouts[i], &in[i]);
     }
     const twi_primitive *concat;
     if (st == TW_OK) st = twi_node_layout(b, b->node, dtype, order, &dst);
@@ -45,7 +50,7 @@ tw_status twi_onednn_concat(twi_build *b)
     if (st == TW_OK) st = twi_onednn_step(b, concat, node->n_inputs, in, NULL, &out);
     twi_free(in);
     twi_free(layouts);
-    if (st == TW_OK) twi_onednn_done(b, out);
+    if (st == TW_OK) twi_onednn_eight_done(b, out, eight ? b->eights[b->node].scale : 0.0f);
     return st;
 }
 

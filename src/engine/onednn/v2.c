@@ -47,7 +47,10 @@ void twi_device_free(twi_device *device)
 
 dnnl_data_type_t twi_dnnl_type(twi_dtype dtype)
 {
-    return dtype == TWI_BF16 ? dnnl_bf16 : dnnl_f32;
+    return dtype == TWI_BF16 ? dnnl_bf16
+           : dtype == TWI_U8 ? dnnl_u8
+           : dtype == TWI_I8 ? dnnl_s8
+                             : dnnl_f32;
 }
 
 static dnnl_format_tag_t order_tag(size_t rank, twi_order order)
@@ -110,7 +113,11 @@ size_t twi_layout_rank(const twi_layout *layout)
 
 twi_dtype twi_layout_dtype(const twi_layout *layout)
 {
-    return layout->desc.data_type == dnnl_bf16 ? TWI_BF16 : TWI_F32;
+    const dnnl_data_type_t type = layout->desc.data_type;
+    return type == dnnl_bf16 ? TWI_BF16
+           : type == dnnl_u8 ? TWI_U8
+           : type == dnnl_s8 ? TWI_I8
+                             : TWI_F32;
 }
 
 bool twi_layout_equal(const twi_layout *a, const twi_layout *b)
@@ -227,6 +234,10 @@ twi_isa twi_device_isa(void)
 
 bool twi_precision_native(tw_precision precision)
 {
+    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(),
+                   vnni = dnnl_cpu_isa_avx512_core_vnni;
+    /* Without VNNI sums of two products saturate at 16 bits. */
+    if (precision == TW_PRECISION_INT8) return (isa & vnni) == vnni;
     return precision != TW_PRECISION_BF16 || twi_device_isa() >= TWI_ISA_AVX512_BF16;
 }
 

@@ -42,16 +42,21 @@ typedef struct twi_recipe {
     size_t n_src;
     bool many; /* sources are numbered DNNL_ARG_MULTIPLE_SRC */
     bool weights, bias;
-    bool sum;             /* after the operation: dst += old dst, */
-    twi_activation after; /* then this */
-    double scale;         /* ... of what the operation gives, before them; 0: 1 */
+    bool sum;               /* after the operation: dst += old dst, */
+    twi_activation after;   /* then this */
+    double scale;           /* ... of what the operation gives, before them; 0: 1 */
+    const twi_spec8 *eight; /* conv: or NULL */
+    size_t channels;        /* ... weight_scales are of */
 } twi_recipe;
 
 /* The operation that desc describes, as a primitive of device. */
 tw_status twi_dnnl_compile(tw_ctx *ctx, twi_device *device, const twi_recipe *recipe,
                            const_dnnl_op_desc_t desc, const twi_primitive **out);
 dnnl_data_type_t twi_dnnl_type(twi_dtype dtype);
-/* v2_eltwise.c: f behind what ops already has. */
-dnnl_status_t twi_dnnl_append(dnnl_post_ops_t ops, const twi_activation *f);
+/* v2_eltwise.c: scale * f behind what ops already has. */
+dnnl_status_t twi_dnnl_append(dnnl_post_ops_t ops, const twi_activation *f, float scale);
+/* v2_eight.c: scales and what comes after an 8-bit operation. */
+dnnl_status_t twi_dnnl_eight(tw_ctx *ctx, dnnl_primitive_attr_t attr, dnnl_post_ops_t ops,
+                             const twi_recipe *r);
 
 #endif

@@ -69,18 +69,14 @@ bool twi_primitive_has(twi_op f)
     return function_of(&(twi_activation){f, 0, 0}).n > 0;
 }
 
-static dnnl_status_t append(dnnl_post_ops_t ops, const function *f, int first)
-{
-    dnnl_status_t status = dnnl_success;
-    for (int i = first; i < f->n && status == dnnl_success; i++)
-        status = dnnl_post_ops_append_eltwise(ops, 1.0f, f->kind[i], f->alpha[i], f->beta[i]);
-    return status;
-}
-
-dnnl_status_t twi_dnnl_append(dnnl_post_ops_t ops, const twi_activation *f)
+dnnl_status_t twi_dnnl_append(dnnl_post_ops_t ops, const twi_activation *f, float scale)
 {
     const function steps = function_of(f);
-    return steps.n > 0 ? append(ops, &steps, 0) : dnnl_unimplemented;
+    dnnl_status_t status = steps.n > 0 ? dnnl_success : dnnl_unimplemented;
+    for (int i = 0; i < steps.n && status == dnnl_success; i++)
+        status = dnnl_post_ops_append_eltwise(ops, i + 1 == steps.n ? scale : 1.0f, steps.kind[i],
+                                              steps.alpha[i], steps.beta[i]);
+    return status;
 }
 
 tw_status twi_primitive_eltwise(tw_ctx *ctx, twi_device *device, const twi_layout *layout,

@@ -77,7 +77,7 @@ static tw_status make(tw_ctx *ctx, twi_device *device, const twi_recipe *r,
 }
 
 /* User scratchpads, and what comes after the operation. */
-static dnnl_status_t attributes(const twi_recipe *r, dnnl_primitive_attr_t *out)
+static dnnl_status_t attributes(tw_ctx *ctx, const twi_recipe *r, dnnl_primitive_attr_t *out)
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_post_ops_t ops = NULL;
@@ -88,9 +88,10 @@ static dnnl_status_t attributes(const twi_recipe *r, dnnl_primitive_attr_t *out)
     if (status == dnnl_success && r->scale != 0)
         status = dnnl_primitive_attr_set_output_scales(attr, 1, 0, &scale);
     if (status == dnnl_success) status = dnnl_post_ops_create(&ops);
-    if (status == dnnl_success && r->sum) status = dnnl_post_ops_append_sum(ops, 1.0f);
-    if (status == dnnl_success && r->after.op != TWI_OP_INPUT)
-        status = twi_dnnl_append(ops, &r->after);
+    if (status == dnnl_success && r->eight) status = twi_dnnl_eight(ctx, attr, ops, r);
+    if (status == dnnl_success && r->sum && !r->eight) status = dnnl_post_ops_append_sum(ops, 1.0f);
+    if (status == dnnl_success && r->after.op != TWI_OP_INPUT && !r->eight)
+        status = twi_dnnl_append(ops, &r->after, 1.0f);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
     dnnl_post_ops_destroy(ops);
     if (status == dnnl_success)
@@ -100,15 +101,27 @@ static dnnl_status_t attributes(const twi_recipe *r, dnnl_primitive_attr_t *out)
     return status;
 }
 
+/* Its plain loops are there for completeness: some would take minutes. */
+static bool is_slow(const_dnnl_primitive_desc_t pd)
+{
+    const char *implementation = "";
+    dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &implementation);
+    return strncmp(implementation, "ref", 3) == 0;
+}
+
 tw_status twi_dnnl_compile(tw_ctx *ctx, twi_device *device, const twi_recipe *r,
                            const_dnnl_op_desc_t desc, const twi_primitive **out)
 {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(r, &attr);
+    dnnl_status_t status = attributes(ctx, r, &attr);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&pd, desc, attr, device->engine, NULL);
     dnnl_primitive_attr_destroy(attr);
+    if (status == dnnl_success && r->eight && is_slow(pd)) {
+        dnnl_primitive_desc_destroy(pd);
+        status = dnnl_unimplemented;
+    }
     const tw_status st = twi_dnnl_check(ctx, status, "compute this layer", r->name);
     return st == TW_OK ? make(ctx, device, r, pd, out) : st;
 }
@@ -137,7 +150,10 @@ static dnnl_status_t activations(dnnl_memory_desc_t *desc, const twi_spec *spec,
     }
     dnnl_dims_t dims = {0};
     batch_dims(spec->batch, shape, dims);
-    return any_order(desc, (int)shape->rank + 1, dims, spec->dtype);
+    const twi_dtype dtype = !spec->eight        ? spec->dtype
+                            : shape == spec->in ? spec->eight->src
+                                                : spec->eight->dst;
+    return any_order(desc, (int)shape->rank + 1, dims, dtype);
 }
 
 /* The padding at the end that makes a window give exactly out rows: what was declared, less what no
@@ -176,8 +192,9 @@ static dnnl_status_t conv_weights(dnnl_memory_desc_t *weights, dnnl_memory_desc_
     const window_dims d = window_of(spec);
     const dnnl_dims_t plain = {out, in, d.kernel[0], d.kernel[1]};
     const dnnl_dims_t grouped = {groups, out / groups, in / groups, d.kernel[0], d.kernel[1]};
-    dnnl_status_t status = groups == 1 ? any_order(weights, 4, plain, spec->dtype)
-                                       : any_order(weights, 5, grouped, spec->dtype);
+    const twi_dtype dtype = spec->eight ? TWI_I8 : spec->dtype;
+    dnnl_status_t status =
+        groups == 1 ? any_order(weights, 4, plain, dtype) : any_order(weights, 5, grouped, dtype);
     const dnnl_dims_t bias_dims = {out};
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(bias, 1, bias_dims, dnnl_f32, dnnl_a);
@@ -192,7 +209,9 @@ tw_status twi_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *sp
                           .weights = true,
                           .bias = spec->bias,
                           .sum = spec->sum,
-                          .after = spec->after};
+                          .after = spec->after,
+                          .eight = spec->eight,
+                          .channels = spec->out->dims[0]};
     const window_dims d = window_of(spec);
     dnnl_memory_desc_t src, weights, bias, dst;
     dnnl_convolution_desc_t desc;
@@ -215,17 +234,21 @@ tw_status twi_primitive_dense(tw_ctx *ctx, twi_device *device, const twi_spec *s
                           .weights = true,
                           .bias = spec->bias,
                           .sum = spec->sum,
-                          .after = spec->after};
+                          .after = spec->after,
+                          .eight = spec->eight,
+                          .channels = spec->out->dims[twi_channel_axis(spec->out->rank)]};
+    const twi_dtype from = spec->eight ? spec->eight->src : spec->dtype;
     const size_t axis = twi_channel_axis(spec->in->rank);
     const dnnl_dim_t in = (dnnl_dim_t)spec->in->dims[axis];
     const dnnl_dim_t width = (dnnl_dim_t)spec->out->dims[axis];
     const dnnl_dim_t n = (dnnl_dim_t)spec->batch * (axis ? (dnnl_dim_t)spec->in->dims[0] : 1);
     dnnl_memory_desc_t src, weights, bias;
     dnnl_inner_product_desc_t desc;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&src, 2, (dnnl_dims_t){n, in},
-                                                        twi_dnnl_type(spec->dtype), dnnl_ab);
+    dnnl_status_t status =
+        dnnl_memory_desc_init_by_tag(&src, 2, (dnnl_dims_t){n, in}, twi_dnnl_type(from), dnnl_ab);
     if (status == dnnl_success)
-        status = any_order(&weights, 2, (dnnl_dims_t){width, in}, spec->dtype);
+        status =
+            any_order(&weights, 2, (dnnl_dims_t){width, in}, spec->eight ? TWI_I8 : spec->dtype);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&bias, 1, (dnnl_dims_t){width}, dnnl_f32, dnnl_a);
     if (status == dnnl_success)
@@ -313,7 +336,7 @@ tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t
     for (size_t i = 0; i < n; i++) descs[i] = srcs[i]->desc;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(&r, &attr);
+    dnnl_status_t status = attributes(ctx, &r, &attr);
     if (status == dnnl_success)
         status = dnnl_concat_primitive_desc_create(&pd, &dst->desc, (int)n, (int)axis, descs, attr,
                                                    device->engine);
@@ -322,17 +345,23 @@ tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t
     return make(ctx, device, &r, pd, out);
 }
 
-tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
-                                const twi_layout *dst, const twi_primitive **out)
+tw_status twi_primitive_rescale(tw_ctx *ctx, twi_device *device, const twi_layout *src,
+                                const twi_layout *dst, double scale, const twi_primitive **out)
 {
-    const twi_recipe r = {.name = "reorder", .n_src = 1};
+    const twi_recipe r = {.name = "reorder", .n_src = 1, .scale = scale};
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = attributes(&r, &attr);
+    dnnl_status_t status = attributes(ctx, &r, &attr);
     if (status == dnnl_success)
         status = dnnl_reorder_primitive_desc_create(&pd, &src->desc, device->engine, &dst->desc,
                                                     device->engine, attr);
     dnnl_primitive_attr_destroy(attr);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "reorder", "reorder");
     return make(ctx, device, &r, pd, out);
+}
+
+tw_status twi_primitive_reorder(tw_ctx *ctx, twi_device *device, const twi_layout *src,
+                                const twi_layout *dst, const twi_primitive **out)
+{
+    return twi_primitive_rescale(ctx, device, src, dst, 0, out);
 }
