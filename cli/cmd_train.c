@@ -2,6 +2,7 @@
 #include "heads.h"
 #include "output.h"
 #include "report.h"
+#include "views.h"
 
 #include <string.h>
 
@@ -21,7 +22,6 @@ static int read_options(session *s, tw_train_opts *t)
     t->extract.fast_decode = o->fast_decode;
     t->extract.geometry = o->geometry;
     t->extract.resize = o->resize;
-    t->extract.input_size = o->input_size;
     t->extract.max_pixels = o->max_pixels;
     t->backbone = o->backbone;
     t->test_size = o->test_size;
@@ -35,7 +35,8 @@ static int read_options(session *s, tw_train_opts *t)
     if (!(o->accept > 0 && o->accept < 1))
         return session_fail_usage(s, "--accept: all or none cannot be promised; it must lie "
                                      "between 0 and 1");
-    return heads_read(s, &t->head);
+    const int code = views_read(s, &t->extract);
+    return code ? code : heads_read(s, &t->head);
 }
 
 /* Opened for a moment before the work, so that a missing or damaged backbone is told as what it is.
@@ -168,6 +169,9 @@ static int check_update(session *s)
                                      OPT_GEOMETRY,
                                      OPT_RESIZE,
                                      OPT_INPUT_SIZE,
+                                     OPT_VIEWS,
+                                     OPT_PATCHES,
+                                     OPT_LAYERS,
                                      OPT_HEAD,
                                      OPT_C,
                                      OPT_ALPHA,
@@ -273,6 +277,9 @@ static const option_use uses[] = {
     {OPT_GEOMETRY, NULL},
     {OPT_RESIZE, NULL},
     {OPT_INPUT_SIZE, NULL},
+    {OPT_VIEWS, NULL},
+    {OPT_PATCHES, NULL},
+    {OPT_LAYERS, NULL},
     {OPT_FAST_DECODE, NULL},
     {OPT_MAX_PIXELS, NULL},
     {OPT_TEST_SIZE, NULL},

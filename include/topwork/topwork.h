@@ -646,6 +646,8 @@ typedef struct tw_compare_opts {
     double budget; /* seconds after which the best so far is taken; 0: none */
     int refit_all; /* as in tw_train_opts */
     double reject; /* likewise */
+    const char *const *views; /* [n_views] */
+    size_t n_views;
 } tw_compare_opts;
 TW_API void tw_compare_opts_init(tw_compare_opts *opts);
 
@@ -654,6 +656,7 @@ typedef struct tw_comparison tw_comparison; /* all settings that were tried, the
 /* One setting. Texts are borrowed from the comparison. */
 typedef struct tw_compare_row {
     const char *backbone, *geometry, *resize, *pooling;
+    const char *views; /* "1", "flip", "5", "10", or of patches "64x64:10:42" */
     tw_head_opts head;
     size_t feature_count;
     size_t folds;       /* in how many it was tried; a budget may have ended it early */
