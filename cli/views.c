@@ -26,6 +26,16 @@ static bool take_size(const char **text, size_t *height, size_t *width)
     return take_number(text, 16384, width) && *width > 0;
 }
 
+/* A usage error about what was typed, its control characters escaped. */
+static int refuse(session *s, const char *name, const char *typed, const char *need)
+{
+    char *const shown = text_escape(typed);
+    if (!shown) return session_fail_nomem(s);
+    const int code = session_fail_usage(s, "--%s: '%s' is not %s", name, shown, need);
+    free(shown);
+    return code;
+}
+
 static int read_input_size(session *s, tw_extract_opts *out)
 {
     enum { LEAST = 8 };
@@ -33,10 +43,8 @@ static int read_input_size(session *s, tw_extract_opts *out)
     if (!at) return 0;
     if (!take_size(&at, &out->input_size, &out->input_width) || *at != '\0' ||
         out->input_size < LEAST || (out->input_width != 0 && out->input_width < LEAST))
-        return session_fail_usage(s,
-                                  "--input-size: '%s' is not a side in pixels, or HEIGHTxWIDTH, "
-                                  "from 8 to 16384",
-                                  s->opts.input_size);
+        return refuse(s, "input-size", s->opts.input_size,
+                      "a side in pixels, or HEIGHTxWIDTH, from 8 to 16384");
     return 0;
 }
 
@@ -60,6 +68,13 @@ static bool take_most(const char **text, double *out)
     return *end == '\0' && *out > 0 && *out < 1;
 }
 
+static bool take_colon(const char **text)
+{
+    const bool there = **text == ':';
+    *text += there;
+    return there;
+}
+
 /* HEIGHTxWIDTH[:MOST[:SEED]] */
 static int read_patches(session *s, tw_extract_opts *out)
 {
@@ -69,14 +84,15 @@ static int read_patches(session *s, tw_extract_opts *out)
     if (!at) return 0;
     bool good = take_size(&at, &out->patch_height, &out->patch_width) && out->patch_height > 0;
     if (good && out->patch_width == 0) out->patch_width = out->patch_height;
-    if (good && *at == ':') good = at++, take_most(&at, &out->max_patches);
-    if (good && *at == ':') good = at++, take_number(&at, 4294967295.0, &seed);
+    if (good && take_colon(&at)) {
+        good = take_most(&at, &out->max_patches);
+        if (good && take_colon(&at)) good = take_number(&at, 4294967295.0, &seed);
+    }
     out->patch_seed = (uint32_t)seed;
     if (good && *at == '\0') return 0;
-    return session_fail_usage(s,
-                              "--patches: '%s' is not HEIGHTxWIDTH, HEIGHTxWIDTH:NUMBER or "
-                              "HEIGHTxWIDTH:NUMBER:SEED; a number below 1 is a share",
-                              s->opts.patches);
+    return refuse(s, "patches", s->opts.patches,
+                  "HEIGHTxWIDTH, HEIGHTxWIDTH:NUMBER or HEIGHTxWIDTH:NUMBER:SEED; a number below 1 "
+                  "is a share");
 }
 
 int views_read(session *s, tw_extract_opts *out)
