@@ -96,8 +96,10 @@ static void split_text(const session *s, const tw_dataset *dataset, const tw_sum
 
 static void head_text(const tw_summary *sum)
 {
-    printf("features: %zu per photo, %s%s%s\n", sum->feature_count,
-           report_precision_name(sum->precision), sum->isa ? ", " : "", sum->isa ? sum->isa : "");
+    printf("features: %zu per photo", sum->feature_count);
+    report_views_text(sum);
+    printf(", %s%s%s\n", report_precision_name(sum->precision), sum->isa ? ", " : "",
+           sum->isa ? sum->isa : "");
     printf("head: %s", heads_title(sum->head));
     if (sum->C > 0)
         printf(", %s = %.9g%s", heads_strength(sum->head), sum->C,
@@ -141,6 +143,7 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
     js_text(j, "precision", report_precision_name(sum.precision));
     js_text(j, "isa", sum.isa);
     js_size(j, "features", sum.feature_count);
+    report_views_json(j, &sum);
     js_names(j, "classes", report_class_at, report);
     js_size(j, "n_train", sum.n_train);
     js_size(j, "n_test", sum.n_test);
@@ -354,7 +357,9 @@ const command command_train = {
         "precision, recall and F1 of every class, times, and the command to type next. "
         "Photos that were skipped do not "
         "change the exit status, unless --strict.\n\n"
-        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
+        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", \"views\" (more "
+        "than "
+        "one; null: patches, as many as a photo has), \"layers\" (more than one), "
         "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
         "\"test_files\", \"seed\", \"head\", \"calibration\", \"C\" or \"alpha\", "
         "\"C_chosen\", \"converged\", \"iterations\", "

@@ -834,6 +834,8 @@ typedef struct tw_summary {
     size_t n_unknown_accepted; /* at the model's threshold */
     double unknown_auroc; /* chance that a photo of a class is more familiar than one of none */
     double unknown_accepted_at_95; /* share of them accepted where 95 % of the test photos are */
+    size_t views;  /* of each picture, whose features were averaged; 0: as many patches as it has */
+    size_t layers; /* that the features come from */
 } tw_summary;
 
 TW_API void tw_report_free(tw_report *report);

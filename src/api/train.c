@@ -285,6 +285,8 @@ static tw_status fit_and_measure(training *t)
     s->precision = t->extract.precision;
     s->isa = twi_engine_isa();
     s->feature_count = h->d;
+    s->views = twi_recipe_view_count(&t->extract.recipe);
+    s->layers = t->extract.n_layers ? t->extract.n_layers : 1;
     return t->opts.refit_all ? fit(t, h->rows) : TW_OK;
 }
 

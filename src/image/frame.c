@@ -141,9 +141,7 @@ static tw_status count_patches(tw_ctx *ctx, const twi_patches *p, const twi_fram
         *n = share < 1e18 ? (size_t)share : all;
     else if (p->most > 0.0 && p->most < (double)all)
         *n = (size_t)p->most;
-    if (*n == 0)
-        return twi_fail(ctx, TW_ERR_DATA, "that share of the %zu patches of the photo is none",
-                        all);
+    if (*n == 0) return twi_fail(ctx, TW_ERR_DATA, "that share of the %zu patches is none", all);
     if (*n > TWI_MAX_VIEWS)
         return twi_fail(ctx, TW_ERR_DATA,
                         "%zu patches of one photo (resized to %zu x %zu); at most %d are allowed: "

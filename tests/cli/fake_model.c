@@ -261,6 +261,8 @@ static tw_report *report_new(const names *classes)
                           .top_k = classes->n < 5 ? classes->n : 5,
                           .precision = TW_PRECISION_BF16,
                           .feature_count = 2,
+                          .views = 1,
+                          .layers = 1,
                           .seconds_decode = 0.5,
                           .seconds_network = 0.75,
                           .seconds_features = 1,

@@ -239,7 +239,7 @@ static void photos_that_have_no_such_views_say_so(void **state)
                "patches of 20 x 40 do not fit into the resized photo of "
                "41 x 30");
     r.patches = (twi_patches){20, 20, 0.0001, 1};
-    not_opened(&r, &photo, TW_ERR_DATA, "that share of the 242 patches of the photo is none");
+    not_opened(&r, &photo, TW_ERR_DATA, "that share of the 242 patches is none");
     r = recipe_of(8, 8, 300);
     photo.max_pixels = 0;
     r.patches = (twi_patches){8, 8, 0, 1};
