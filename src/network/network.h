@@ -270,7 +270,8 @@ tw_status twi_network_find(tw_ctx *ctx, const twi_network *network, const char *
                            uint32_t *out);
 
 /* Whether network, whose graph was made for inputs of made_for [height, width], means the same for
- * inputs of another size. TW_ERR_UNSUPPORTED: it does not, and which layer says so. same_padding:
+ * inputs of another size. TW_ERR_UNSUPPORTED: it does not; which layer says so, and which sizes
+ * near that it can take. same_padding:
  * its paddings may have come from TensorFlow's "same", which depends on the size. */
 tw_status twi_network_check_size(tw_ctx *ctx, const twi_network *network, const size_t made_for[2],
                                  const size_t size[2], bool same_padding);

@@ -2,6 +2,7 @@
  * longer fit are found by the shape rules; this is about those that fit and mean something else. */
 #include "network/operators.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct sizes {
@@ -116,27 +117,52 @@ static const char *objection(const sizes *s, size_t i)
     }
 }
 
+/* TW_OK, or why the network does not mean the same at size. was: shapes at the size it was made
+ * for; is: room for as many. */
+static tw_status judge(tw_ctx *ctx, const sizes *s, const size_t size[2], twi_shape *is)
+{
+    tw_status st = twi_network_shapes(ctx, s->network, size[0], size[1], is);
+    for (size_t i = 1; i < s->network->n && st == TW_OK; i++) {
+        const twi_node *node = &s->network->nodes[i];
+        const char *why = input_changed(s, node) ? objection(s, i) : NULL;
+        if (why) st = twi_fail(ctx, TW_ERR_UNSUPPORTED, "layer %s: %s", node->name, why);
+    }
+    return st == TW_ERR_FORMAT ? TW_ERR_UNSUPPORTED : st; /* the graph is sound, at its own size */
+}
+
+/* The nearest size that can be had, both sides being less or more; 0: none near. */
+static size_t nearest(const sizes *s, const size_t size[2], bool less, twi_shape *is)
+{
+    enum { FAR = 64 };
+    for (size_t d = 1; d <= FAR && (!less || (d < size[0] && d < size[1])); d++) {
+        const size_t other[2] = {less ? size[0] - d : size[0] + d,
+                                 less ? size[1] - d : size[1] + d};
+        if (judge(NULL, s, other, is) == TW_OK) return d;
+    }
+    return 0;
+}
+
 tw_status twi_network_check_size(tw_ctx *ctx, const twi_network *network, const size_t made_for[2],
                                  const size_t size[2], bool same)
 {
     twi_shape *was = NULL, *is = NULL;
+    char near[96] = "";
     tw_status st = twi_alloc(ctx, network->n, &was);
     if (st == TW_OK) st = twi_alloc(ctx, network->n, &is);
     if (st == TW_OK) st = twi_network_shapes(ctx, network, made_for[0], made_for[1], was);
     if (st != TW_OK) goto done;
-    st = twi_network_shapes(ctx, network, size[0], size[1], is);
     const sizes s = {network, was, is, same};
-    for (size_t i = 1; i < network->n && st == TW_OK; i++) {
-        const char *why = input_changed(&s, &network->nodes[i]) ? objection(&s, i) : NULL;
-        if (why)
-            st = twi_fail(ctx, TW_ERR_UNSUPPORTED, "layer %s: %s", network->nodes[i].name, why);
-    }
-    if (st == TW_ERR_FORMAT) st = TW_ERR_UNSUPPORTED; /* the graph is sound, at its own size */
-    if (st != TW_OK && st != TW_ERR_NOMEM)
-        (void)twi_fail_prefix(ctx, st,
-                              "the network was made for %zu x %zu pixels and cannot take %zu x "
-                              "%zu: ",
-                              made_for[0], made_for[1], size[0], size[1]);
+    if ((st = judge(ctx, &s, size, is)) == TW_OK || st == TW_ERR_NOMEM) goto done;
+    const size_t less = nearest(&s, size, true, is), more = nearest(&s, size, false, is);
+    if (less || more)
+        snprintf(near, sizeof near, ", but %zu x %zu", less ? size[0] - less : size[0] + more,
+                 less ? size[1] - less : size[1] + more);
+    if (less && more)
+        snprintf(near + strlen(near), sizeof near - strlen(near), " and %zu x %zu", size[0] + more,
+                 size[1] + more);
+    (void)twi_fail_prefix(ctx, st,
+                          "the network was made for %zu x %zu pixels and cannot take %zu x %zu%s: ",
+                          made_for[0], made_for[1], size[0], size[1], near);
 done:
     twi_free(was);
     twi_free(is);
