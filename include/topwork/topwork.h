@@ -643,9 +643,9 @@ typedef struct tw_compare_opts {
     uint32_t seed;
     tw_tristate stratify;
     int groups;
-    double budget; /* seconds after which the best so far is taken; 0: none */
-    int refit_all; /* as in tw_train_opts */
-    double reject; /* likewise */
+    double budget;            /* seconds after which the best so far is taken; 0: none */
+    int refit_all;            /* as in tw_train_opts */
+    double reject;            /* likewise */
     const char *const *views; /* [n_views] */
     size_t n_views;
 } tw_compare_opts;
