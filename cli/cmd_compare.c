@@ -564,7 +564,7 @@ const command command_compare = {
     .uses = uses,
     .use_count = LEN(uses),
     .description =
-        "Tries every combination of the backbones, geometries, filters, poolings, heads and "
+        "Tries every combination of the backbones, geometries, filters, poolings, views, heads and "
         "settings given, by cross-validation on the training part, and takes the best. What stands "
         "before a head is fitted inside each fold. The test part is the one that train would hold "
         "out; the search never sees it, and the best is measured on it once.\n\n"
