@@ -1,6 +1,7 @@
 /* cmd_classify.c - topwork classify: a pretrained network's own classes. */
 #include "answers.h"
 #include "output.h"
+#include "views.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -121,6 +122,7 @@ static int run_backbone(session *s, const tw_backbone *backbone)
     opts.batch = o->batch;
     opts.fast_decode = o->fast_decode;
     opts.max_pixels = o->max_pixels;
+    if ((code = views_read(s, &opts)) != 0) goto done;
     const tw_status status = tw_extractor_new(s->ctx, backbone, &opts, &extractor);
     if (status != TW_OK) {
         code = session_fail(s, status, PHASE_MODEL);
@@ -165,6 +167,9 @@ static const option_use uses[] = {
                  "and the others are "
                  "answered."},
     {OPT_PRECISION, NULL},
+    {OPT_VIEWS, "How many views of a photo go through the network; the probabilities are averaged. "
+                "flip: the photo and its mirror image; 5: the corners and the centre of the "
+                "resized photo; 10: these and those of its mirror image."},
     {OPT_FAST_DECODE,
      "Decode large JPEG files at a reduced size. Faster; it changes pixels a little."},
     {OPT_MAX_PIXELS, NULL},

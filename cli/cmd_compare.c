@@ -3,6 +3,7 @@
 #include "heads.h"
 #include "output.h"
 #include "report.h"
+#include "views.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -186,7 +187,6 @@ static int read_plan(session *s, plan *p)
     c->extract.batch = o->batch;
     c->extract.strict = o->strict;
     c->extract.fast_decode = o->fast_decode;
-    c->extract.input_size = o->input_size;
     c->extract.max_pixels = o->max_pixels;
     c->backbones = (const char *const *)o->backbones.items;
     c->n_backbones = o->backbones.count;
@@ -194,6 +194,8 @@ static int read_plan(session *s, plan *p)
     c->n_geometries = o->geometries.count;
     c->resizes = (const char *const *)o->resizes.items;
     c->n_resizes = o->resizes.count;
+    c->views = (const char *const *)o->views_list.items;
+    c->n_views = o->views_list.count;
     c->folds = o->folds;
     c->repeats = o->repeats;
     c->test_size = o->test_size;
@@ -202,7 +204,8 @@ static int read_plan(session *s, plan *p)
     c->groups = o->groups;
     c->refit_all = o->output != NULL;
     c->reject = o->reject ? o->accept : 0;
-    int code = read_budget(s, &c->budget);
+    int code = views_read(s, &c->extract);
+    if (code == 0) code = read_budget(s, &c->budget);
     if (code == 0) code = read_poolings(s, p);
     return code ? code : read_heads(s, p);
 }
@@ -236,12 +239,15 @@ static size_t wider(size_t width, const char *text)
 
 typedef struct table {
     size_t backbone, features, head, setting;
-    bool show_features; /* geometry, resize and pooling differ */
+    bool show_features; /* geometry, resize, pooling or views differ */
 } table;
 
 static void features_text(const tw_compare_row *row, char out[SETTING_BYTES])
 {
-    snprintf(out, SETTING_BYTES, "%s, %s, %s", row->geometry, row->resize, row->pooling);
+    const bool several = strcmp(row->views, "1") != 0;
+    const bool digits = row->views[strspn(row->views, "0123456789")] == '\0';
+    snprintf(out, SETTING_BYTES, "%s, %s, %s%s%s%s", row->geometry, row->resize, row->pooling,
+             several ? ", " : "", several ? row->views : "", several && digits ? " views" : "");
 }
 
 static table measure_table(const tw_comparison *c)
@@ -350,6 +356,7 @@ static void row_json(js *j, const tw_compare_row *row)
     js_text(j, "geometry", row->geometry);
     js_text(j, "resize", row->resize);
     js_text(j, "pooling", row->pooling);
+    if (strcmp(row->views, "1") != 0) js_name(j, "views", row->views);
     js_size(j, "features", row->feature_count);
     js_text(j, "head", row->head.kind);
     if (row->head.C > 0) js_double(j, "C", row->head.C);
@@ -435,13 +442,15 @@ static int one_of_each(session *s, const plan *p, tw_train_opts *train)
     train->extract = p->opts.extract;
     if (o->output) return session_fail_usage(s, "--learning-curve makes no model: no -o");
     if (o->backbones.count > 1 || o->geometries.count > 1 || o->resizes.count > 1 ||
-        o->poolings.count > 1 || o->heads.count > 1 || o->C_list.count > 1 ||
-        o->alpha_list.count > 1 || o->gamma_list.count > 1 || o->neighbors_list.count > 1)
+        o->poolings.count > 1 || o->views_list.count > 1 || o->heads.count > 1 ||
+        o->C_list.count > 1 || o->alpha_list.count > 1 || o->gamma_list.count > 1 ||
+        o->neighbors_list.count > 1)
         return session_fail_usage(s, "--learning-curve takes one of each: no lists");
     if (o->backbones.count) train->backbone = o->backbones.items[0];
     if (o->geometries.count) train->extract.geometry = o->geometries.items[0];
     if (o->resizes.count) train->extract.resize = o->resizes.items[0];
     if (o->poolings.count) train->extract.pooling = p->poolings[0];
+    if (o->views_list.count) train->extract.views = o->views_list.items[0];
     train->test_size = o->test_size;
     train->seed = (uint32_t)o->seed;
     train->stratify = (tw_tristate)o->stratify;
@@ -529,6 +538,9 @@ static const option_use uses[] = {
     {OPT_GROUPS, NULL},
     {OPT_PRECISION, NULL},
     {OPT_INPUT_SIZE, NULL},
+    {OPT_VIEWS_LIST, NULL},
+    {OPT_PATCHES, NULL},
+    {OPT_LAYERS, NULL},
     {OPT_FAST_DECODE, NULL},
     {OPT_MAX_PIXELS, NULL},
     {OPT_CACHE, NULL},
@@ -552,7 +564,7 @@ const command command_compare = {
     .uses = uses,
     .use_count = LEN(uses),
     .description =
-        "Tries every combination of the backbones, geometries, filters, poolings, heads and "
+        "Tries every combination of the backbones, geometries, filters, poolings, views, heads and "
         "settings given, by cross-validation on the training part, and takes the best. What stands "
         "before a head is fitted inside each fold. The test part is the one that train would hold "
         "out; the search never sees it, and the best is measured on it once.\n\n"

@@ -18,6 +18,7 @@ static void json_document(session *s, const tw_model *model, const tw_dataset *d
     js_name(j, "backbone", tw_backbone_name(tw_model_backbone(model)));
     js_text(j, "precision", report_precision_name(sum.precision));
     js_text(j, "isa", sum.isa);
+    report_views_json(j, &sum);
     js_names(j, "classes", report_class_at, report);
     js_size(j, "n_test", sum.n_test);
     js_names(j, "test_files", report_test_file, report);
@@ -39,8 +40,10 @@ static void print(session *s, const tw_model *model, const tw_dataset *dataset,
     }
     report_classes_text(dataset);
     report_backbone_text(tw_model_backbone(model));
-    printf("precision: %s%s%s\n", report_precision_name(sum.precision), sum.isa ? ", " : "",
+    printf("precision: %s%s%s", report_precision_name(sum.precision), sum.isa ? ", " : "",
            sum.isa ? sum.isa : "");
+    report_views_text(&sum);
+    putchar('\n');
     report_skipped_text(dataset, report);
     report_text(report);
 }
@@ -142,7 +145,8 @@ const command command_evaluate = {
         "many photos it accepts, and its accuracy on those; with --unknown, of the photos of "
         "no class, how many are accepted nevertheless, how many would be where 95 % of the "
         "labelled ones are, and the area under the ROC curve.\n\n"
-        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"classes\", \"n_test\", "
+        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"views\" and \"layers\" (more "
+        "than one), \"classes\", \"n_test\", "
         "\"test_files\", \"accuracy\", "
         "\"accuracy_interval\", \"baseline_accuracy\", \"top_k\", \"top_k_accuracy\", "
         "\"confusion\", \"per_class\", \"seconds\", "

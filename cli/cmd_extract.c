@@ -2,6 +2,7 @@
 #include "inputs.h"
 #include "report.h"
 #include "rows.h"
+#include "views.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -260,14 +261,15 @@ static int extract(extraction *x, tw_backbone *backbone)
     opts.fast_decode = o->fast_decode;
     opts.geometry = o->geometry;
     opts.resize = o->resize;
-    opts.input_size = o->input_size;
     opts.max_pixels = o->max_pixels;
+    int code = views_read(s, &opts);
+    if (code) return code;
     tw_status status = TW_OK;
     if (opts.precision == TW_PRECISION_INT8 && x->dataset && !tw_backbone_calibrated(backbone))
         status = tw_backbone_calibrate_dataset(s->ctx, backbone, &opts, x->dataset, NULL);
     if (status == TW_OK) status = tw_extractor_new(s->ctx, backbone, &opts, &extractor);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
-    int code = EXIT_RESOURCE;
+    code = EXIT_RESOURCE;
     x->out = rows_open(s, o->output, x->dataset != NULL, tw_extractor_feature_count(extractor));
     if (x->out) {
         status =
@@ -362,6 +364,9 @@ static const option_use uses[] = {
     {OPT_GEOMETRY, NULL},
     {OPT_RESIZE, NULL},
     {OPT_INPUT_SIZE, NULL},
+    {OPT_VIEWS, NULL},
+    {OPT_PATCHES, NULL},
+    {OPT_LAYERS, NULL},
     {OPT_FAST_DECODE,
      "Decode large JPEG files at a reduced size. Faster; it changes pixels a little."},
     {OPT_MAX_PIXELS, NULL},

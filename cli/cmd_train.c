@@ -2,6 +2,7 @@
 #include "heads.h"
 #include "output.h"
 #include "report.h"
+#include "views.h"
 
 #include <string.h>
 
@@ -21,7 +22,6 @@ static int read_options(session *s, tw_train_opts *t)
     t->extract.fast_decode = o->fast_decode;
     t->extract.geometry = o->geometry;
     t->extract.resize = o->resize;
-    t->extract.input_size = o->input_size;
     t->extract.max_pixels = o->max_pixels;
     t->backbone = o->backbone;
     t->test_size = o->test_size;
@@ -35,7 +35,8 @@ static int read_options(session *s, tw_train_opts *t)
     if (!(o->accept > 0 && o->accept < 1))
         return session_fail_usage(s, "--accept: all or none cannot be promised; it must lie "
                                      "between 0 and 1");
-    return heads_read(s, &t->head);
+    const int code = views_read(s, &t->extract);
+    return code ? code : heads_read(s, &t->head);
 }
 
 /* Opened for a moment before the work, so that a missing or damaged backbone is told as what it is.
@@ -95,8 +96,10 @@ static void split_text(const session *s, const tw_dataset *dataset, const tw_sum
 
 static void head_text(const tw_summary *sum)
 {
-    printf("features: %zu per photo, %s%s%s\n", sum->feature_count,
-           report_precision_name(sum->precision), sum->isa ? ", " : "", sum->isa ? sum->isa : "");
+    printf("features: %zu per photo", sum->feature_count);
+    report_views_text(sum);
+    printf(", %s%s%s\n", report_precision_name(sum->precision), sum->isa ? ", " : "",
+           sum->isa ? sum->isa : "");
     if (sum->n_int8 > 0)
         printf("int8: cross-validated accuracy %.4f on %zu photos; %.4f in floating point\n",
                sum->accuracy_int8, sum->n_int8, sum->accuracy_float);
@@ -150,6 +153,7 @@ static void print_json(session *s, const tw_model *model, const tw_dataset *data
         js_double(j, "accuracy_float", sum.accuracy_float);
         js_object_end(j);
     }
+    report_views_json(j, &sum);
     js_names(j, "classes", report_class_at, report);
     js_size(j, "n_train", sum.n_train);
     js_size(j, "n_test", sum.n_test);
@@ -178,6 +182,9 @@ static int check_update(session *s)
                                      OPT_GEOMETRY,
                                      OPT_RESIZE,
                                      OPT_INPUT_SIZE,
+                                     OPT_VIEWS,
+                                     OPT_PATCHES,
+                                     OPT_LAYERS,
                                      OPT_HEAD,
                                      OPT_C,
                                      OPT_ALPHA,
@@ -283,6 +290,9 @@ static const option_use uses[] = {
     {OPT_GEOMETRY, NULL},
     {OPT_RESIZE, NULL},
     {OPT_INPUT_SIZE, NULL},
+    {OPT_VIEWS, NULL},
+    {OPT_PATCHES, NULL},
+    {OPT_LAYERS, NULL},
     {OPT_FAST_DECODE, NULL},
     {OPT_MAX_PIXELS, NULL},
     {OPT_TEST_SIZE, NULL},
@@ -357,7 +367,9 @@ const command command_train = {
         "precision, recall and F1 of every class, times, and the command to type next. "
         "Photos that were skipped do not "
         "change the exit status, unless --strict.\n\n"
-        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", "
+        "--json: {\"model\", \"backbone\", \"precision\", \"isa\", \"features\", \"views\" (more "
+        "than "
+        "one; null: patches, as many as a photo has), \"layers\" (more than one), "
         "\"classes\", \"n_train\", \"n_test\", \"train_files\", "
         "\"test_files\", \"seed\", \"head\", \"calibration\", \"C\" or \"alpha\", "
         "\"C_chosen\", \"converged\", \"iterations\", "

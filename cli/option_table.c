@@ -76,14 +76,6 @@ static const option table[OPT_COUNT] = {
                     .fallback = "the backbone's own",
                     .help =
                         "The resampling filter: Pillow's of that name, or scikit-image's resize."},
-    [OPT_INPUT_SIZE] = {.name = "input-size",
-                        .kind = OPTION_SIZE,
-                        .value = "PIXELS",
-                        .least = 8,
-                        .most = 16384,
-                        .field = FIELD(input_size),
-                        .fallback = "the backbone's own",
-                        .help = "Side of the square input."},
     [OPT_FAST_DECODE] =
         {.name = "fast-decode",
          .kind = OPTION_FLAG,
@@ -392,5 +384,6 @@ const option *option_at(option_id id)
     if (option_heads[id].name) return &option_heads[id];
     if (option_compare[id].name) return &option_compare[id];
     if (option_finetune[id].name) return &option_finetune[id];
+    if (option_views[id].name) return &option_views[id];
     return &table[id];
 }

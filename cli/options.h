@@ -16,6 +16,9 @@ typedef enum option_id {
     OPT_GEOMETRY,
     OPT_RESIZE,
     OPT_INPUT_SIZE,
+    OPT_VIEWS,
+    OPT_PATCHES,
+    OPT_LAYERS,
     OPT_FAST_DECODE,
     OPT_MAX_PIXELS,
     OPT_CATEGORIES,
@@ -59,6 +62,7 @@ typedef enum option_id {
     OPT_GEOMETRIES,
     OPT_RESIZES,
     OPT_POOLINGS,
+    OPT_VIEWS_LIST,
     OPT_HEADS,
     OPT_C_LIST,
     OPT_ALPHA_LIST,
@@ -144,7 +148,8 @@ typedef struct option {
 
 const option *option_at(option_id id);
 /* Rows of it; those of other files have no name. */
-extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT];
+extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT],
+    option_views[OPT_COUNT];
 
 enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
 enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
@@ -163,6 +168,8 @@ typedef struct options {
     int groups, early_stopping, no_standardise, normalise;
     int reject, no_reject;
     const char *backbone, *geometry, *resize, *output, *labels;
+    const char *input_size, *views, *patches;
+    text_list layers, views_list;
     const char *arch, *feature, *name, *dtype, *recipe_json;
     const char *from, *sha256;
     size_t timeout, tries;
@@ -172,7 +179,7 @@ typedef struct options {
     int no_cache;
     const char *head, *penalty, *loss, *metric, *weights, *calibrate;
     double test_size, C, tol, alpha, gamma, l1_ratio, learning_rate;
-    size_t seed, max_iter, threads, batch, input_size, max_pixels, top;
+    size_t seed, max_iter, threads, batch, max_pixels, top;
     size_t pca, neighbors, batch_size, patience;
     double accept;
     const char *unknown;

@@ -16,6 +16,24 @@ const char *report_precision_name(tw_precision precision)
     return (size_t)precision < LEN(names) ? names[precision] : "unknown";
 }
 
+void report_views_text(const tw_summary *sum)
+{
+    const bool several = sum->views != 1, joined = sum->layers > 1;
+    if (!several && !joined) return;
+    printf(" (");
+    if (sum->views > 1) printf("mean of %zu views", sum->views);
+    if (sum->views == 0) printf("mean of its patches");
+    if (joined) printf("%s%zu layers", several ? ", " : "", sum->layers);
+    putchar(')');
+}
+
+void report_views_json(js *j, const tw_summary *sum)
+{
+    if (sum->views > 1) js_size(j, "views", sum->views);
+    if (sum->views == 0) js_null(j, "views");
+    if (sum->layers > 1) js_size(j, "layers", sum->layers);
+}
+
 const char *report_train_file(const void *report, size_t i)
 {
     return tw_report_file(report, TW_PART_TRAIN, i);

@@ -25,6 +25,9 @@ void report_json(js *j, const tw_report *report);
 /* The member "unknown", after tw_report_unknown(). */
 void report_unknown_json(js *j, const tw_report *report, size_t skipped);
 
+/* " (mean of 10 views, 3 layers)", of one view and one layer nothing. */
+void report_views_text(const tw_summary *sum);
+void report_views_json(js *j, const tw_summary *sum); /* "views" and "layers", likewise */
 const char *report_precision_name(tw_precision precision);
 
 /* js_name_fn over one part of a report's files, over its classes, over a data set's classes. */

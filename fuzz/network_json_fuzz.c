@@ -21,6 +21,25 @@ static tw_status some_weights(tw_ctx *ctx, twi_tensors *list)
     return st;
 }
 
+/* The last layers, and one that is not there. */
+static void join(tw_ctx *ctx, const twi_network *network)
+{
+    uint32_t layers[3], id;
+    for (size_t i = 0; i < 3; i++)
+        layers[i] = (uint32_t)(network->n > i ? network->n - 1 - i : network->n);
+    for (int output = TWI_OUTPUT_AVG; output <= TWI_OUTPUT_FLAT; output++) {
+        twi_network *joined, *fused;
+        for (size_t n = 1; n <= 3; n++) {
+            if (twi_network_join(ctx, network, layers, n, (twi_output)output, &joined) != TW_OK)
+                continue;
+            if (twi_network_for_inference(ctx, joined, (twi_output)output, true, &fused) == TW_OK)
+                twi_network_free(fused);
+            twi_network_free(joined);
+        }
+    }
+    (void)twi_network_find(ctx, network, "conv1.2", &id);
+}
+
 static void compile(tw_ctx *ctx, const twi_network *network)
 {
     twi_shape *shapes;
@@ -32,6 +51,10 @@ static void compile(tw_ctx *ctx, const twi_network *network)
         if (twi_network_for_inference(ctx, network, (twi_output)output, true, &fused) == TW_OK)
             twi_network_free(fused);
     }
+    join(ctx, network);
+    for (int same = 0; same < 2; same++)
+        (void)twi_network_check_size(ctx, network, (size_t[]){17, 23}, (size_t[]){23, 17},
+                                     same == 1);
     twi_json *graph = twi_network_to_json(network);
     if (!graph) abort(); /* what was read can be written */
     twi_json_free(graph);

@@ -348,6 +348,17 @@ typedef struct tw_extract_opts {
                              "lanczos" or "skimage" */
     size_t input_size;    /* 0: the recipe's; else the side of the square input in pixels */
     size_t max_pixels;    /* pictures larger than this are refused; 0: 178,956,970 (Pillow's) */
+    size_t input_width;   /* 0: the input is square; else its width, and input_size its height */
+    /* Several views of each picture, whose features are averaged: docs/views.md. */
+    const char *views; /* NULL: the recipe's own; "1", "flip" (with its mirror image), "5" (corners
+                          and centre), "10" (these and those of the mirror image) */
+    size_t patch_height, patch_width; /* 0: none; else patches of the resized picture are its views
+                                         (scikit-learn's extract_patches_2d()), views NULL or "1" */
+    double max_patches;               /* 0: all; below 1: that share of all; else a whole number */
+    uint32_t patch_seed;              /* of which; the same for every picture */
+    const char *const *layers; /* [n_layers] names of nodes (tw_backbone_graph()) whose values, each
+                                  pooled, are the features, one after the other */
+    size_t n_layers;           /* 0: the backbone's own features; at most 64 */
 } tw_extract_opts;
 TW_API void tw_extract_opts_init(tw_extract_opts *opts);
 
@@ -355,8 +366,9 @@ typedef struct tw_extractor
     tw_extractor; /* a backbone compiled for this machine; mutable: one thread */
 
 /* Prepares backbone, which must outlive the extractor. TW_ERR_ARG: an option out of its range, an
- * unknown word, or an input too small for the network. TW_ERR_UNSUPPORTED: a precision that this
- * machine lacks, or probabilities of a backbone without a classifier. */
+ * unknown word, an unknown layer (the message lists the nearest names), or an input too small for
+ * the network. TW_ERR_UNSUPPORTED: a precision that this machine lacks, probabilities of a backbone
+ * without a classifier, or an input size that the network's graph was not made for. */
 TW_API tw_status tw_extractor_new(tw_ctx *ctx, const tw_backbone *backbone,
                                   const tw_extract_opts *opts, tw_extractor **out);
 TW_API void tw_extractor_free(tw_extractor *extractor);
@@ -656,9 +668,11 @@ typedef struct tw_compare_opts {
     uint32_t seed;
     tw_tristate stratify;
     int groups;
-    double budget; /* seconds after which the best so far is taken; 0: none */
-    int refit_all; /* as in tw_train_opts */
-    double reject; /* likewise */
+    double budget;            /* seconds after which the best so far is taken; 0: none */
+    int refit_all;            /* as in tw_train_opts */
+    double reject;            /* likewise */
+    const char *const *views; /* [n_views] */
+    size_t n_views;
 } tw_compare_opts;
 TW_API void tw_compare_opts_init(tw_compare_opts *opts);
 
@@ -667,6 +681,7 @@ typedef struct tw_comparison tw_comparison; /* all settings that were tried, the
 /* One setting. Texts are borrowed from the comparison. */
 typedef struct tw_compare_row {
     const char *backbone, *geometry, *resize, *pooling;
+    const char *views; /* "1", "flip", "5", "10", or of patches "64x64:10:42" */
     tw_head_opts head;
     size_t feature_count;
     size_t folds;       /* in how many it was tried; a budget may have ended it early */
@@ -847,6 +862,8 @@ typedef struct tw_summary {
     size_t n_unknown_accepted; /* at the model's threshold */
     double unknown_auroc; /* chance that a photo of a class is more familiar than one of none */
     double unknown_accepted_at_95; /* share of them accepted where 95 % of the test photos are */
+    size_t views;  /* of each picture, whose features were averaged; 0: as many patches as it has */
+    size_t layers; /* that the features come from */
 } tw_summary;
 
 TW_API void tw_report_free(tw_report *report);

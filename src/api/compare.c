@@ -3,6 +3,7 @@
 #include "api/compare.h"
 
 #include "api/options.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -56,6 +57,22 @@ static tw_status read_options(comparing *s, const tw_compare_opts *given)
 
 /* ---- sets of features ---------------------------------------------------------------------- */
 
+/* "flip", "10", or of patches what --patches takes. */
+static tw_status views_text(tw_ctx *ctx, const twi_recipe *recipe, char **out)
+{
+    const twi_patches *p = &recipe->patches;
+    const unsigned long seed = p->seed;
+    twi_text share = {0};
+    if (p->height == 0) return twi_strdup(ctx, twi_views_name(recipe->views), out);
+    if (p->most == 0.0) return twi_asprintf(ctx, out, "%zux%zu", p->height, p->width);
+    twi_text_double(&share, p->most);
+    const tw_status st = share.failed ? twi_fail(ctx, TW_ERR_NOMEM, "no memory for a name")
+                                      : twi_asprintf(ctx, out, "%zux%zu:%s:%lu", p->height,
+                                                     p->width, share.text, seed);
+    twi_text_free(&share);
+    return st;
+}
+
 static tw_status describe_view(tw_ctx *ctx, const tw_backbone *backbone,
                                const twi_extractor_opts *extract, twi_compare_view *view)
 {
@@ -67,6 +84,7 @@ static tw_status describe_view(tw_ctx *ctx, const tw_backbone *backbone,
                         &view->geometry);
     if (st == TW_OK)
         st = twi_strdup(ctx, twi_json_as_text(twi_json_get(recipe, "resize"), ""), &view->resize);
+    if (st == TW_OK) st = views_text(ctx, &extract->recipe, &view->views);
     view->pooling = twi_pooling_name(extract->output);
     for (size_t i = 0; i < weights->n; i++)
         view->weight_bytes += weights->items[i].count * twi_dtype_size(weights->items[i].dtype);
@@ -127,9 +145,10 @@ static tw_status harvest_all(comparing *s)
     const size_t n_b = o->n_backbones ? o->n_backbones : 1;
     const size_t n_g = o->n_geometries ? o->n_geometries : 1;
     const size_t n_r = o->n_resizes ? o->n_resizes : 1, n_p = o->n_poolings ? o->n_poolings : 1;
+    const size_t n_v = o->n_views ? o->n_views : 1;
     size_t total, rest;
-    if (twi_mul(n_b, n_g, &total) || twi_mul(n_r, n_p, &rest) || twi_mul(total, rest, &total) ||
-        total > 10000)
+    if (twi_mul(n_b, n_g, &total) || twi_mul(n_r, n_p, &rest) || twi_mul(rest, n_v, &rest) ||
+        twi_mul(total, rest, &total) || total > 10000)
         return twi_fail(s->ctx, TW_ERR_ARG, "more than 10000 sets of features to compare");
     tw_status st = twi_zalloc(s->ctx, total, &s->c->views);
     for (size_t i = 0; i < total && st == TW_OK; i++) {
@@ -146,8 +165,9 @@ static tw_status harvest_all(comparing *s)
         view->extract.classifier = 0;
         view->backbone = backbones[i / (n_g * rest)];
         if (o->n_geometries) view->extract.geometry = o->geometries[i / rest % n_g];
-        if (o->n_resizes) view->extract.resize = o->resizes[i / n_p % n_r];
-        if (o->n_poolings) view->extract.pooling = o->poolings[i % n_p];
+        if (o->n_resizes) view->extract.resize = o->resizes[i / n_p / n_v % n_r];
+        if (o->n_poolings) view->extract.pooling = o->poolings[i / n_v % n_p];
+        if (o->n_views) view->extract.views = o->views[i % n_v];
         st = harvest_view(s, view);
         s->c->n_views = i + 1; /* also a failed one is freed */
     }

@@ -13,8 +13,8 @@
 typedef struct twi_compare_view {
     const char *backbone; /* as asked for: what tw_backbone_open() takes */
     tw_extract_opts extract;
-    char *name, *geometry, *resize; /* what they turned out to be */
-    const char *pooling;            /* static */
+    char *name, *geometry, *resize, *views; /* what they turned out to be */
+    const char *pooling;                    /* static */
     twi_harvest harvest;
     tw_precision precision;
     size_t weight_bytes;                    /* of the backbone in a model file */

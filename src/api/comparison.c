@@ -50,6 +50,7 @@ static void fill_row(const tw_comparison *c, const ranked *r, size_t best, doubl
                             .geometry = view->geometry,
                             .resize = view->resize,
                             .pooling = view->pooling,
+                            .views = view->views,
                             .head = candidate->opts,
                             .feature_count = view->harvest.d,
                             .folds = r->known,
@@ -208,6 +209,7 @@ static twi_json *row_json(const tw_compare_row *row)
     ok &= twi_json_set(json, "geometry", twi_json_text(row->geometry));
     ok &= twi_json_set(json, "resize", twi_json_text(row->resize));
     ok &= twi_json_set(json, "pooling", twi_json_text(row->pooling));
+    if (strcmp(row->views, "1") != 0) ok &= twi_json_set(json, "views", twi_json_text(row->views));
     ok &= twi_json_set(json, "head", twi_head_opts_to_json(&row->head));
     ok &= twi_json_set(json, "folds", twi_json_integer((int64_t)row->folds));
     ok &= twi_json_set(json, "mean", twi_json_number(row->mean));
@@ -245,6 +247,7 @@ void tw_comparison_free(tw_comparison *c)
         twi_free(c->views[v].name);
         twi_free(c->views[v].geometry);
         twi_free(c->views[v].resize);
+        twi_free(c->views[v].views);
     }
     twi_free(c->views);
     twi_free(c->candidates);

@@ -60,6 +60,8 @@ static void fill_summary(tw_report *report, const tw_model *model, const twi_har
     s->precision = harvest->precision;
     s->isa = twi_engine_isa();
     s->feature_count = harvest->d;
+    s->views = twi_recipe_view_count(&model->extract.recipe);
+    s->layers = model->extract.n_layers ? model->extract.n_layers : 1;
     const twi_json *options = twi_json_get(twi_json_get(model->document, "training"), "options");
     s->C = twi_json_as_number(twi_json_get(options, "C"),
                               twi_json_as_number(twi_json_get(options, "alpha"), 0));

@@ -51,11 +51,53 @@ static tw_status resolve_output(tw_ctx *ctx, const tw_extract_opts *opts, twi_ou
     return TW_OK;
 }
 
-/* Another input size keeps the ratio of short side and crop. */
-static void resize_recipe(twi_recipe *recipe, size_t side)
+static size_t larger(size_t a, size_t b)
 {
-    recipe->short_side = (recipe->short_side * side + recipe->height / 2) / recipe->height;
-    recipe->height = recipe->width = side;
+    return a > b ? a : b;
+}
+
+/* Another input size keeps the ratio of short side and crop. */
+static tw_status resize_recipe(tw_ctx *ctx, const tw_extract_opts *opts, twi_recipe *recipe)
+{
+    const size_t height = opts->input_size;
+    const size_t width = opts->input_width ? opts->input_width : height;
+    if (height > 16384 || width > 16384)
+        return twi_fail(ctx, TW_ERR_ARG, "input size %zu; at most 16384 is allowed",
+                        larger(height, width));
+    if (height == 0 && width > 0)
+        return twi_fail(ctx, TW_ERR_ARG, "an input %zu wide and of no height", width);
+    if (height == 0) return TW_OK;
+    const size_t was = larger(recipe->height, recipe->width), is = larger(height, width);
+    recipe->short_side = (recipe->short_side * is + was / 2) / was;
+    recipe->height = height;
+    recipe->width = width;
+    return TW_OK;
+}
+
+static tw_status resolve_views(tw_ctx *ctx, const tw_extract_opts *opts, twi_recipe *recipe)
+{
+    tw_status st = TW_OK;
+    if (opts->views) st = twi_views_parse(ctx, opts->views, &recipe->views);
+    if (st != TW_OK) return st;
+    if (opts->patch_height || opts->patch_width)
+        recipe->patches = (twi_patches){.height = opts->patch_height,
+                                        .width = opts->patch_width,
+                                        .most = opts->max_patches,
+                                        .seed = opts->patch_seed};
+    return twi_recipe_check_views(ctx, recipe);
+}
+
+static tw_status resolve_layers(tw_ctx *ctx, const tw_backbone *backbone,
+                                const tw_extract_opts *opts, twi_extractor_opts *out)
+{
+    tw_status st = TW_OK;
+    if (opts->n_layers > TWI_MAX_LAYERS)
+        return twi_fail(ctx, TW_ERR_ARG, "%zu layers; at most %d are allowed", opts->n_layers,
+                        TWI_MAX_LAYERS);
+    for (size_t i = 0; i < opts->n_layers && st == TW_OK; i++)
+        st = twi_network_find(ctx, backbone->network, opts->layers[i], &out->layers[i]);
+    out->n_layers = opts->n_layers;
+    return st;
 }
 
 static tw_status resolve_recipe(tw_ctx *ctx, const tw_backbone *backbone,
@@ -76,12 +118,18 @@ static tw_status resolve_recipe(tw_ctx *ctx, const tw_backbone *backbone,
         if ((st = twi_filter_parse(ctx, opts->resize, &filter)) != TW_OK) return st;
         twi_recipe_set_filter(recipe, filter); /* values keep their scale */
     }
-    if (opts->input_size > 16384)
-        return twi_fail(ctx, TW_ERR_ARG, "input size %zu; at most 16384 is allowed",
-                        opts->input_size);
-    if (opts->input_size > 0) resize_recipe(recipe, opts->input_size);
+    if ((st = resize_recipe(ctx, opts, recipe)) != TW_OK) return st;
     if (opts->fast_decode) recipe->fast_decode = true;
-    return TW_OK;
+    return resolve_views(ctx, opts, recipe);
+}
+
+/* Its paddings are fixed numbers. Those of Keras and of ONNX models may have been worked out for
+ * one size (docs/import.md). */
+static bool is_torchvision(const tw_backbone *backbone)
+{
+    const twi_json *source = twi_json_get(backbone->document, "source");
+    const char *format = twi_json_as_text(twi_json_get(source, "format"), "");
+    return strcmp(format, "safetensors") == 0 || strcmp(format, "npz") == 0;
 }
 
 tw_status twi_extract_resolve(tw_ctx *ctx, const tw_backbone *backbone,
@@ -94,10 +142,13 @@ tw_status twi_extract_resolve(tw_ctx *ctx, const tw_backbone *backbone,
     *out = (twi_extractor_opts){.precision = opts.precision,
                                 .batch = opts.batch,
                                 .max_pixels = opts.max_pixels ? opts.max_pixels : MAX_PIXELS,
-                                .strict = opts.strict != 0};
+                                .strict = opts.strict != 0,
+                                .made_for = {backbone->recipe.height, backbone->recipe.width},
+                                .same_padding = !is_torchvision(backbone)};
     if (opts.reference_recipe && opts.precision == TW_PRECISION_AUTO)
         out->precision = TW_PRECISION_F32;
     if ((st = resolve_output(ctx, &opts, &out->output)) != TW_OK) return st;
+    if ((st = resolve_layers(ctx, backbone, &opts, out)) != TW_OK) return st;
     if ((st = twi_backbone_identity(ctx, backbone, out->identity)) != TW_OK) return st;
     return resolve_recipe(ctx, backbone, &opts, &out->recipe);
 }

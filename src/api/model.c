@@ -100,6 +100,28 @@ static tw_status borrow_tensors(tw_ctx *ctx, const twi_bundle *bundle, twi_tenso
     return TW_OK;
 }
 
+/* Names of nodes of the model's own backbone. */
+static tw_status read_layers(tw_ctx *ctx, const char *path, tw_model *model)
+{
+    const twi_json *names = twi_json_get(model->document, "layers");
+    const size_t n = twi_json_length(names);
+    if (!names) return TW_OK;
+    if (!twi_json_is_array(names) || n == 0 || n > TWI_MAX_LAYERS)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: \"layers\" is not a list of 1 to %d names", path,
+                        TWI_MAX_LAYERS);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = twi_json_as_text(twi_json_at(names, i), "");
+        const tw_status st =
+            twi_network_find(ctx, model->backbone->network, name, &model->extract.layers[i]);
+        if (st != TW_OK) {
+            (void)twi_fail_prefix(ctx, TW_ERR_FORMAT, "%s: ", path);
+            return st == TW_ERR_ARG ? TW_ERR_FORMAT : st;
+        }
+    }
+    model->extract.n_layers = n;
+    return TW_OK;
+}
+
 static tw_status open_backbone(tw_ctx *ctx, const char *path, tw_model *model)
 {
     const twi_json *embedded = twi_json_get(model->document, "backbone");
@@ -132,6 +154,7 @@ static tw_status read_bundle(tw_ctx *ctx, const char *name, twi_bundle *bundle, 
     if ((st = borrow_tensors(ctx, model->bundle, &model->tensors)) != TW_OK) goto done;
     if ((st = twi_model_read(ctx, name, model)) != TW_OK) goto done;
     if ((st = open_backbone(ctx, name, model)) != TW_OK) goto done;
+    if ((st = read_layers(ctx, name, model)) != TW_OK) goto done;
     *out = model, model = NULL; /* handed over */
 done:
     tw_model_free(model);

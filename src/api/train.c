@@ -311,6 +311,8 @@ static tw_status fit_and_measure(training *t)
     s->precision = t->extract.precision;
     s->isa = twi_engine_isa();
     s->feature_count = h->d;
+    s->views = twi_recipe_view_count(&t->extract.recipe);
+    s->layers = t->extract.n_layers ? t->extract.n_layers : 1;
     return t->opts.refit_all ? fit(t, h->rows) : TW_OK;
 }
 
@@ -373,6 +375,28 @@ static twi_json *int8_json(const twi_eight_answer *answer)
     return NULL;
 }
 
+/* What a reader must know of to compute the same features. */
+static bool set_views_and_layers(const training *t, twi_json *json)
+{
+    const twi_extractor_opts *x = &t->extract;
+    const bool views = x->recipe.views != TWI_VIEWS_ONE || x->recipe.patches.height > 0;
+    bool ok = true;
+    if (views || x->n_layers > 0) {
+        twi_json *needed = twi_json_array();
+        if (views) ok &= twi_json_append(needed, twi_json_text("views"));
+        if (x->n_layers > 0) ok &= twi_json_append(needed, twi_json_text("layers"));
+        ok &= twi_json_set(json, "required_features", needed);
+    }
+    if (x->n_layers > 0) {
+        twi_json *names = twi_json_array();
+        for (size_t i = 0; i < x->n_layers; i++)
+            ok &= twi_json_append(names,
+                                  twi_json_text(t->backbone->network->nodes[x->layers[i]].name));
+        ok &= twi_json_set(json, "layers", names);
+    }
+    return ok;
+}
+
 /* head_json and reject_json (NULL: none) are taken over, also on failure. */
 static tw_status write_document(training *t, twi_json *head_json, twi_json *reject_json)
 {
@@ -384,6 +408,7 @@ static tw_status write_document(training *t, twi_json *head_json, twi_json *reje
     ok &= twi_json_set(json, "backbone", backbone_json(t->backbone));
     ok &= twi_json_set(json, "recipe", twi_recipe_to_json(&t->extract.recipe));
     ok &= twi_json_set(json, "pooling", twi_json_text(twi_pooling_name(t->extract.output)));
+    ok &= set_views_and_layers(t, json);
     ok &= twi_json_set(json, "precision", twi_json_text(twi_precision_name(t->extract.precision)));
     ok &= twi_json_set(json, "isa", twi_json_text(twi_engine_isa()));
     ok &= twi_json_set(json, "head", head_json);

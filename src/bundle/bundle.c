@@ -56,6 +56,16 @@ static tw_status check_digest(tw_ctx *ctx, const char *name, const unsigned char
 
 /* ---- the document -------------------------------------------------------------------------- */
 
+/* docs/format.md, "Versions": what a reader of version 1 may not pass over. */
+static const char *const known_features[] = {"views", "layers"};
+
+static bool is_known(const char *word)
+{
+    for (size_t i = 0; i < TWI_LEN(known_features); i++)
+        if (strcmp(known_features[i], word) == 0) return true;
+    return false;
+}
+
 static tw_status check_features(tw_ctx *ctx, const char *name, const twi_json *document)
 {
     const twi_json *features = twi_json_get(document, "required_features");
@@ -71,12 +81,13 @@ static tw_status check_features(tw_ctx *ctx, const char *name, const twi_json *d
                           name);
             goto done;
         }
-        if (i > 0) twi_text_add(&list, ", ");
+        if (is_known(word)) continue;
+        if (list.length > 0) twi_text_add(&list, ", ");
         twi_text_add(&list, word);
     }
     if (list.failed)
         st = twi_fail(ctx, TW_ERR_NOMEM, "no memory for a message");
-    else if (n > 0) /* version 1 has none: whatever is asked for is beyond this build */
+    else if (list.length > 0)
         st = twi_fail(ctx, TW_ERR_UNSUPPORTED, "%s: needs what this build does not have: %s", name,
                       list.text);
 done:

@@ -14,9 +14,10 @@
 #define TWI_BUNDLE_VERSION 1
 
 /* Writes tensors and document to path, atomically. kind: "model" or "backbone". The document gets
- * "digest", "version", "required_features" and "kind" put before its own keys. Same input, same
- * bytes. digest (may be NULL) gets the 64 hexadecimal digits. TW_ERR_DATA: a document over 1 MiB
- * (long lists belong in tensors), more than 16,384 tensors, a tensor's name that is not UTF-8. */
+ * "digest", "version", "required_features" (its own, or none) and "kind" put before its own keys.
+ * Same input, same bytes. digest (may be NULL) gets the 64 hexadecimal digits. TW_ERR_DATA: a
+ * document over 1 MiB (long lists belong in tensors), more than 16,384 tensors, a tensor's name
+ * that is not UTF-8. */
 tw_status twi_bundle_write(tw_ctx *ctx, const char *path, const char *kind,
                            const twi_tensors *tensors, const twi_json *document, char digest[65]);
 

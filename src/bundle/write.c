@@ -45,17 +45,20 @@ static tw_status place(tw_ctx *ctx, const twi_tensors *tensors, placed **out)
 /* ---- the header ---------------------------------------------------------------------------- */
 
 /* document with the keys that belong to the format in front; its own of those names are left out,
- * so that the document of an opened bundle can be written again as it is. */
+ * but for what it requires, so that the document of an opened bundle can be written again as it
+ * is. */
 static twi_json *full_document(const char *kind, const twi_json *document)
 {
     static const char *const ours[] = {"digest", "version", "required_features", "kind"};
+    const twi_json *needed = document ? twi_json_get(document, "required_features") : NULL;
     twi_json *full = twi_json_object();
     bool ok = twi_json_set(
         full, "digest",
         twi_json_text("sha256:"
                       "0000000000000000000000000000000000000000000000000000000000000000"));
     ok = ok && twi_json_set(full, "version", twi_json_integer(TWI_BUNDLE_VERSION));
-    ok = ok && twi_json_set(full, "required_features", twi_json_array());
+    ok = ok && twi_json_set(full, "required_features",
+                            twi_json_is_array(needed) ? twi_json_copy(needed) : twi_json_array());
     ok = ok && twi_json_set(full, "kind", twi_json_text(kind));
     for (const char *key = document ? twi_json_next_key(document, NULL) : NULL; key && ok;
          key = twi_json_next_key(document, key)) {

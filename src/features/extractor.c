@@ -85,8 +85,13 @@ static double multiplications(const twi_network *network, const twi_shape *shape
 static tw_status sizes_settle(tw_ctx *ctx, twi_extractor *ex)
 {
     const twi_recipe *recipe = &ex->opts.recipe;
+    const size_t size[2] = {recipe->height, recipe->width};
+    const size_t *made_for = ex->opts.made_for;
     twi_shape *shapes;
-    tw_status st = twi_alloc(ctx, ex->network->n, &shapes);
+    tw_status st = TW_OK;
+    if (made_for[0] != 0 && (made_for[0] != size[0] || made_for[1] != size[1]))
+        st = twi_network_check_size(ctx, ex->network, made_for, size, ex->opts.same_padding);
+    if (st == TW_OK) st = twi_alloc(ctx, ex->network->n, &shapes);
     if (st != TW_OK) return st;
     st = twi_network_shapes(ctx, ex->network, recipe->height, recipe->width, shapes);
     if (st == TW_OK) {
@@ -105,6 +110,20 @@ static tw_status sizes_settle(tw_ctx *ctx, twi_extractor *ex)
     return TW_OK;
 }
 
+static tw_status network_cut(tw_ctx *ctx, const twi_network *network,
+                             const twi_extractor_opts *opts, twi_network **out)
+{
+    twi_network *joined;
+    if (opts->n_layers == 0)
+        return twi_network_for_inference(ctx, network, opts->output, true, out);
+    tw_status st =
+        twi_network_join(ctx, network, opts->layers, opts->n_layers, opts->output, &joined);
+    if (st != TW_OK) return st;
+    st = twi_network_for_inference(ctx, joined, opts->output, true, out);
+    twi_network_free(joined); /* nodes are copied, weights borrowed from network */
+    return st;
+}
+
 tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_extractor_opts *opts,
                             twi_extractor **out)
 {
@@ -117,8 +136,7 @@ tw_status twi_extractor_new(tw_ctx *ctx, const twi_network *network, const twi_e
     ex->opts = *opts;
     if ((st = precision_settle(ctx, opts, &ex->precision)) != TW_OK) goto done;
     if ((st = check_calibrated(ctx, network, ex->precision)) != TW_OK) goto done;
-    if ((st = twi_network_for_inference(ctx, network, opts->output, true, &ex->network)) != TW_OK)
-        goto done;
+    if ((st = network_cut(ctx, network, opts, &ex->network)) != TW_OK) goto done;
     if ((st = sizes_settle(ctx, ex)) != TW_OK) goto done;
     if (opts->precision == TW_PRECISION_AUTO && ex->precision == TW_PRECISION_F32)
         twi_log(ctx, TW_LOG_INFO, "precision f32: this machine does not compute bf16 natively");
@@ -134,6 +152,7 @@ static void stream_free(twi_stream *stream)
     twi_free(stream->file);
     twi_free(stream->inputs);
     twi_free(stream->outputs);
+    twi_free(stream->sum);
     for (size_t f = 0; f < TWI_FORMS; f++) twi_workspace_free(stream->workspaces[f]);
 }
 
@@ -221,7 +240,11 @@ static tw_status batch_floats(tw_ctx *ctx, const twi_extractor *ex, size_t width
 
 tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream)
 {
-    return batch_floats(ctx, ex, ex->input_floats, &stream->inputs);
+    const tw_status st = batch_floats(ctx, ex, ex->input_floats, &stream->inputs);
+    if (st != TW_OK || twi_recipe_view_count(&ex->opts.recipe) == 1) return st;
+    twi_free(stream->sum); /* a run that ended early may have left something in it */
+    stream->sum = NULL;
+    return twi_zalloc(ctx, ex->features, &stream->sum);
 }
 
 tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *ex, size_t form,
@@ -233,7 +256,7 @@ tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *ex, size_t form
 }
 
 /* One giant picture must not hold its hundreds of megabytes for the rest of the run. */
-static void shed_giants(twi_stream *stream)
+void twi_stream_shed(twi_stream *stream)
 {
     if (stream->scratch.decoded.capacity_bytes > keep_bytes ||
         stream->scratch.resized.capacity_bytes > keep_bytes ||
@@ -259,11 +282,15 @@ tw_status twi_stream_read(tw_ctx *ctx, twi_stream *stream, const twi_encoded *en
     return st;
 }
 
-tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream,
-                            const char *name, tw_bytes src, float *dst)
+tw_status twi_stream_open(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream,
+                          const char *name, tw_bytes src)
 {
-    const tw_status st = twi_recipe_apply(ctx, &ex->opts.recipe, src, name, ex->opts.max_pixels,
-                                          &stream->scratch, dst);
-    shed_giants(stream);
-    return st;
+    const twi_encoded_photo photo = {src, name, ex->opts.max_pixels};
+    return twi_recipe_open(ctx, &ex->opts.recipe, &photo, &stream->scratch);
+}
+
+tw_status twi_stream_view(tw_ctx *ctx, const twi_extractor *ex, twi_stream *stream, size_t i,
+                          float *dst)
+{
+    return twi_recipe_view(ctx, &ex->opts.recipe, &stream->scratch, i, dst);
 }

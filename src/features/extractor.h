@@ -28,6 +28,7 @@ typedef struct twi_stream {
     size_t file_capacity;
     float *inputs;  /* [batch, height, width, 3] */
     float *outputs; /* [batch, features] */
+    double *sum;    /* [features] over the views of a picture so far; NULL: pictures have one */
     twi_workspace *workspaces[TWI_FORMS];
 } twi_stream;
 
@@ -49,7 +50,7 @@ tw_status twi_extractor_compile(tw_ctx *ctx, twi_extractor *extractor, size_t fo
 void twi_extractor_drop(twi_extractor *extractor, size_t form);
 /* At least n streams. Pointers to streams taken before are invalid afterwards. */
 tw_status twi_extractor_streams(tw_ctx *ctx, twi_extractor *extractor, size_t n);
-/* The stream's inputs, unless they are there. */
+/* The stream's inputs and room for sums over views, unless they are there. */
 tw_status twi_stream_inputs(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream);
 /* The stream's outputs and its workspace for form (compiled before), unless they are there. */
 tw_status twi_stream_workspace(tw_ctx *ctx, const twi_extractor *extractor, size_t form,
@@ -66,8 +67,13 @@ typedef struct twi_encoded {
  * picture's own. */
 tw_status twi_stream_read(tw_ctx *ctx, twi_stream *stream, const twi_encoded *encoded,
                           tw_bytes *src);
-/* Decodes them into dst [input_floats]; likewise. The stream lets go of what was large. */
-tw_status twi_stream_decode(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream,
-                            const char *name, tw_bytes src, float *dst);
+/* Decodes and resizes them; likewise. stream->scratch.n_views: how many views there are. */
+tw_status twi_stream_open(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream,
+                          const char *name, tw_bytes src);
+/* View i of the open picture into dst [input_floats]. */
+tw_status twi_stream_view(tw_ctx *ctx, const twi_extractor *extractor, twi_stream *stream, size_t i,
+                          float *dst);
+/* After the last view: lets go of what was large. */
+void twi_stream_shed(twi_stream *stream);
 
 #endif

@@ -12,6 +12,12 @@ typedef struct twi_extractor twi_extractor; /* mutable: one thread at a time */
 typedef struct twi_extractor_opts {
     twi_recipe recipe;
     twi_output output;
+    uint32_t layers[TWI_MAX_LAYERS]; /* [n_layers] nodes whose pooled values, one after the other,
+                                        are the features; none: the network's own feature node */
+    size_t n_layers;
+    size_t made_for[2];     /* height, width that network's graph was made for: another input size
+                               is refused where it would mean something else. 0: not looked at */
+    bool same_padding;      /* as in twi_network_check_size() */
     tw_precision precision; /* AUTO: chosen on the first 16 readable pictures of the first run */
     size_t batch;           /* pictures one worker runs at once; 0: chosen for this network */
     size_t max_pixels;      /* 0: TWI_MAX_PIXELS */
@@ -57,6 +63,10 @@ typedef struct twi_extract_stats {
  * not a regular file, damaged, too large) is a row with a message; with opts.strict the one of the
  * lowest i ends the run instead. Whatever ends a run early (a failure, row returning non-zero, the
  * progress callback), every thread has been joined when this returns.
+ *
+ * Of a recipe with several views each view is an input of the engine's batches; the picture is
+ * decoded and resized once, and its row is the mean of its views'. Views, not pictures, count
+ * against the 16 below.
  *
  * A picture's row depends on that picture and the precision, not on its neighbours nor on the
  * number of threads. One exception: the pictures of a run whose source->total is 1 to 16 are

@@ -19,15 +19,21 @@ typedef struct twi_slot {
     char *message; /* NULL with a status: there was no memory for one */
 } twi_slot;
 
+/* One input of a batch: a view of a picture. The views of a picture come in order. */
+typedef struct twi_place {
+    size_t picture;
+    size_t views; /* 0; of the picture's last view: how many it has */
+} twi_place;
+
 typedef struct twi_worker {
     struct twi_run *run;
     tw_ctx *ctx;
     pthread_t thread;
     twi_stream *stream;
-    size_t *batch; /* [opts.batch] the pictures decoded into stream->inputs */
-    size_t n;      /* of them */
-    size_t share;  /* the most this batch may hold */
-    double seconds_decode, seconds_network;
+    twi_place *batch; /* [opts.batch] what stands in stream->inputs */
+    size_t n;         /* of them */
+    size_t share;     /* the most pictures this batch may be made of */
+    double seconds_decode, seconds_network, decoding_since;
 } twi_worker;
 
 typedef struct twi_run {
@@ -48,7 +54,7 @@ typedef struct twi_run {
     size_t n_ahead;
     bool ahead_ended;                             /* the source has no more than those */
     bool few;                                     /* pictures: see divide_budget() */
-    size_t batch;                                 /* pictures a worker computes at once */
+    size_t batch;                                 /* views a worker computes at once */
     size_t threads;                               /* each worker's share of the budget */
     size_t n_rows, n_failed, n_cached, delivered; /* the conductor's alone */
     bool ended; /* the source has no more; the conductor's alone */

@@ -28,6 +28,15 @@ static void digest_two(const twi_key *a, const void *b, size_t size, twi_key *ou
     twi_digest_bytes(&digest, out->bytes);
 }
 
+/* "feature", or the numbers of the nodes that are joined: with the graph, which identity stands
+ * for, they say which. */
+static void describe_nodes(const twi_extractor_opts *opts, twi_text *out)
+{
+    twi_text_add(out, opts->n_layers ? "node" : "node feature");
+    for (size_t i = 0; i < opts->n_layers; i++)
+        twi_text_format(out, " %zu", (size_t)opts->layers[i]);
+}
+
 /* The largest picture allowed is part of it: one that is refused now must not be found. */
 static tw_status describe(tw_ctx *ctx, const twi_extractor *ex, twi_key *out)
 {
@@ -39,12 +48,12 @@ static tw_status describe(tw_ctx *ctx, const twi_extractor *ex, twi_key *out)
     twi_json_free(json);
     if (st != TW_OK) return st;
     twi_text text = {0};
-    twi_text_format(&text,
-                    PIPELINE "\nnetwork %s\nrecipe %s\nnode feature\npooling %d\nfeatures %zu\n"
-                             "views 1\npixels %zu\nisa %s\nengine %s%s\n",
-                    ex->opts.identity, recipe, (int)ex->opts.output, ex->features,
-                    ex->opts.max_pixels, twi_engine_isa(), twi_engine_version(),
-                    ex->opts.reference_engine ? " reference" : "");
+    twi_text_format(&text, PIPELINE "\nnetwork %s\nrecipe %s\n", ex->opts.identity, recipe);
+    describe_nodes(&ex->opts, &text);
+    /* "views 1" is from before recipes said which: it stays, so that rows stay known. */
+    twi_text_format(&text, "\npooling %d\nfeatures %zu\nviews 1\npixels %zu\nisa %s\nengine %s%s\n",
+                    (int)ex->opts.output, ex->features, ex->opts.max_pixels, twi_engine_isa(),
+                    twi_engine_version(), ex->opts.reference_engine ? " reference" : "");
     st = text.failed ? twi_fail(ctx, TW_ERR_NOMEM, "no memory for a key") : TW_OK;
     if (st == TW_OK) digest_text(text.text, text.length, out);
     twi_text_free(&text);

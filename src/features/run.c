@@ -199,7 +199,8 @@ static void divide_budget(twi_run *r)
 {
     const twi_extractor *ex = r->extractor;
     const size_t budget = twi_threads(r->ctx), total = r->source->total;
-    r->few = total > 0 && total <= FEW_PICTURES;
+    const size_t views = twi_recipe_view_count(&ex->opts.recipe); /* 0: not known */
+    r->few = total > 0 && total <= FEW_PICTURES && views > 0 && total * views <= FEW_PICTURES;
     r->batch = r->few ? 1 : ex->opts.batch;
     r->n_workers = total > 0 && total < budget ? total : budget;
     r->threads = r->few && ex->heavy && !ex->opts.reference_engine ? budget / r->n_workers : 1;

@@ -80,6 +80,24 @@ typedef enum twi_geometry {
     TWI_LETTERBOX /* as large as fits, centred on black: Pillow's ImageOps.pad() */
 } twi_geometry;
 
+/* Which pictures the network sees of one photo; their features are averaged (docs/views.md). */
+typedef enum twi_view_kind {
+    TWI_VIEWS_ONE,  /* the recipe's own */
+    TWI_VIEWS_FLIP, /* that and its mirror image */
+    TWI_VIEWS_FIVE, /* torchvision's FiveCrop of the resized photo: corners, then the centre */
+    TWI_VIEWS_TEN   /* TenCrop: those, then those of its mirror image */
+} twi_view_kind;
+
+#define TWI_MAX_VIEWS 10000 /* of one photo */
+
+/* Patches of the resized photo instead, as scikit-learn's extract_patches_2d() takes them: at every
+ * position, row by row, or at drawn ones. Each is resized to the network's input. */
+typedef struct twi_patches {
+    size_t height, width; /* 0: none */
+    double most;          /* max_patches: 0: all; below 1: that share of all; else a whole number */
+    uint32_t seed;        /* random_state, the same for every photo */
+} twi_patches;
+
 typedef struct twi_recipe {
     size_t height, width; /* of the network's input */
     twi_geometry geometry;
@@ -93,6 +111,8 @@ typedef struct twi_recipe {
     double scale; /* y = (v * scale - mean[c]) / std[c], v in 0..255 (skimage: 0..1), c in input
                      order */
     double mean[3], std[3];
+    twi_view_kind views;
+    twi_patches patches; /* with TWI_VIEWS_ONE alone */
 } twi_recipe;
 
 /* Named starting points: "caffe", "tf", "torch" (Keras modes: channel order, scale, mean, std only;
@@ -110,28 +130,76 @@ const char *twi_filter_name(twi_filter filter);
 const char *twi_geometry_name(twi_geometry geometry);
 tw_status twi_filter_parse(tw_ctx *ctx, const char *word, twi_filter *out);
 tw_status twi_geometry_parse(tw_ctx *ctx, const char *word, twi_geometry *out);
+const char *twi_views_name(twi_view_kind views); /* "1", "flip", "5", "10" */
+tw_status twi_views_parse(tw_ctx *ctx, const char *word, twi_view_kind *out);
+
+/* How many views a photo has; 0: that depends on its shape. */
+size_t twi_recipe_view_count(const twi_recipe *recipe);
+/* Whether the recipe's views can be made of any photo. TW_ERR_ARG: patches beside other views, of a
+ * side above 16384, larger than every resized photo, or a number of them that cannot be;
+ * TW_ERR_UNSUPPORTED: patches that scikit-image's resize would have to bring to the input's size.
+ */
+tw_status twi_recipe_check_views(tw_ctx *ctx, const twi_recipe *recipe);
 
 /* New JSON object, NULL when memory ran out; and back, every field checked against its range
  * (TW_ERR_FORMAT).
  *     {"height": 128, "width": 128, "geometry": "crop", "short_side": 141, "resize": "bilinear",
  * "decode": "rgb", "exif": true, "fast_decode": false, "channels": "rgb", "scale":
  * 0.00392156862745098, "mean": [0.48, 0.448, 0.397], "std": [0.272, 0.265, 0.274]} short_side (0),
- * decode (rgb), exif (true) and fast_decode (false) may be missing; unknown keys are ignored. */
+ * decode (rgb), exif (true), fast_decode (false), views ("1") and patches ({"height": 64, "width":
+ * 64, "max": 10, "seed": 42}, max 0 or missing: all) may be missing, and the last two are only
+ * written when they are not the default; unknown keys are ignored. */
 twi_json *twi_recipe_to_json(const twi_recipe *recipe);
 tw_status twi_recipe_from_json(tw_ctx *ctx, const char *name, const twi_json *json,
                                twi_recipe *out);
+
+/* A view: where its corner lies on the canvas that the resized photo fills, and whether left
+ * becomes right. */
+typedef struct twi_photo_view {
+    size_t left, top;
+    bool mirror;
+} twi_photo_view;
+
+/* The canvas that views are cut from, and the part of the resized photo that lies on it. */
+typedef struct twi_frame {
+    size_t width, height;               /* of the resized photo */
+    size_t part_left, part_top;         /* of it, the part that is wanted */
+    size_t part_width, part_height;     /* likewise */
+    size_t left, top;                   /* where that part lies on the canvas */
+    size_t canvas_width, canvas_height; /* what it does not cover is black */
+    size_t view_width, view_height;     /* of every view: the network's input, or a patch */
+} twi_frame;
 
 /* Scratch one decode thread reuses; zero-initialise, then free. */
 typedef struct twi_recipe_scratch {
     twi_picture decoded, resized;
     double *doubles;
     size_t doubles_capacity;
+    twi_frame frame;
+    twi_photo_view *views; /* [n_views] of the photo that is open */
+    size_t n_views, views_capacity;
+    twi_picture patch, fitted; /* one patch, cut out and resized */
 } twi_recipe_scratch;
 void twi_recipe_scratch_free(twi_recipe_scratch *scratch);
 
-/* File bytes -> dst [recipe height, width, 3] (NHWC, one picture). Same errors as
- * twi_picture_decode(). */
+typedef struct twi_encoded_photo {
+    tw_bytes bytes;
+    const char *name;  /* for messages */
+    size_t max_pixels; /* as in twi_decode_opts */
+} twi_encoded_photo;
+
+/* File bytes -> dst [recipe height, width, 3] (NHWC, one picture), the recipe's own view whatever
+ * its views are. Same errors as twi_picture_decode(). */
 tw_status twi_recipe_apply(tw_ctx *ctx, const twi_recipe *recipe, tw_bytes src, const char *name,
                            size_t max_pixels, twi_recipe_scratch *scratch, float *dst);
+
+/* The same for all views, in two steps: decodes and resizes once into scratch, whose n_views (1 to
+ * TWI_MAX_VIEWS) is set; then view i of them -> dst, as often as wanted. Besides the errors of
+ * twi_picture_decode(), TW_ERR_DATA: the resized photo would have more than max_pixels, is smaller
+ * than a patch, or has too many patches or none. */
+tw_status twi_recipe_open(tw_ctx *ctx, const twi_recipe *recipe, const twi_encoded_photo *photo,
+                          twi_recipe_scratch *scratch);
+tw_status twi_recipe_view(tw_ctx *ctx, const twi_recipe *recipe, twi_recipe_scratch *scratch,
+                          size_t i, float *dst);
 
 #endif

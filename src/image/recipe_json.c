@@ -18,6 +18,11 @@ static const char *const geometry_names[] = {
 static const char *const decode_names[] = {
     [TWI_DECODE_RGB] = "rgb", [TWI_DECODE_SKIMAGE] = "skimage"};
 
+static const char *const view_names[] = {[TWI_VIEWS_ONE] = "1",
+                                         [TWI_VIEWS_FLIP] = "flip",
+                                         [TWI_VIEWS_FIVE] = "5",
+                                         [TWI_VIEWS_TEN] = "10"};
+
 static const char *const channel_names[] = {"rgb", "bgr"};
 
 /* Index of word in names [n], n when it is not there. */
@@ -57,6 +62,20 @@ tw_status twi_geometry_parse(tw_ctx *ctx, const char *word, twi_geometry *out)
         return twi_fail(ctx, TW_ERR_ARG, "geometry \"%s\" is none of squash, crop, letterbox",
                         word);
     *out = (twi_geometry)i;
+    return TW_OK;
+}
+
+const char *twi_views_name(twi_view_kind views)
+{
+    return view_names[views];
+}
+
+tw_status twi_views_parse(tw_ctx *ctx, const char *word, twi_view_kind *out)
+{
+    const size_t i = find(view_names, TWI_LEN(view_names), word);
+    if (i == TWI_LEN(view_names))
+        return twi_fail(ctx, TW_ERR_ARG, "views \"%s\" is none of 1, flip, 5, 10", word);
+    *out = (twi_view_kind)i;
     return TW_OK;
 }
 
@@ -124,6 +143,31 @@ static twi_json *numbers(const double values[3])
     return NULL;
 }
 
+static twi_json *patches_json(const twi_patches *p)
+{
+    twi_json *const o = twi_json_object();
+    twi_json *const most = p->most > 0.0 && p->most < 1.0 ? twi_json_number(p->most)
+                                                          : twi_json_integer((int64_t)p->most);
+    bool ok = twi_json_set(o, "height", twi_json_integer((int64_t)p->height));
+    ok &= twi_json_set(o, "width", twi_json_integer((int64_t)p->width));
+    ok &= twi_json_set(o, "max", most);
+    ok &= twi_json_set(o, "seed", twi_json_integer(p->seed));
+    if (ok) return o;
+    twi_json_free(o);
+    return NULL;
+}
+
+/* Left out where they are the default, so that files of recipes without them keep their bytes. */
+static bool set_views(twi_json *o, const twi_recipe *recipe)
+{
+    bool ok = true;
+    if (recipe->views != TWI_VIEWS_ONE)
+        ok = twi_json_set(o, "views", twi_json_text(view_names[recipe->views]));
+    if (recipe->patches.height > 0)
+        ok = ok && twi_json_set(o, "patches", patches_json(&recipe->patches));
+    return ok;
+}
+
 twi_json *twi_recipe_to_json(const twi_recipe *recipe)
 {
     twi_json *const o = twi_json_object();
@@ -138,7 +182,7 @@ twi_json *twi_recipe_to_json(const twi_recipe *recipe)
         twi_json_set(o, "channels", twi_json_text(channel_names[recipe->bgr])) &&
         twi_json_set(o, "scale", twi_json_number(recipe->scale)) &&
         twi_json_set(o, "mean", numbers(recipe->mean)) &&
-        twi_json_set(o, "std", numbers(recipe->std)))
+        twi_json_set(o, "std", numbers(recipe->std)) && set_views(o, recipe))
         return o;
     twi_json_free(o);
     return NULL;
@@ -215,6 +259,23 @@ static void read_three(json_reader *in, const char *key, bool not_zero, double o
         out[c] = checked(in, twi_json_at(array, c), key, not_zero);
 }
 
+static void read_patches(json_reader *in, twi_patches *out)
+{
+    const twi_json *const json = twi_json_get(in->json, "patches");
+    if (!json || in->st != TW_OK) return;
+    json_reader inner = {in->ctx, in->name, json, TW_OK};
+    const twi_json *const most = twi_json_get(json, "max");
+    const twi_json *const number = twi_json_get(json, "seed");
+    const int64_t seed = number ? twi_json_as_integer(number, -1) : 0;
+    out->height = read_side(&inner, "height", 1, 0);
+    out->width = read_side(&inner, "width", 1, 0);
+    out->most = most ? twi_json_as_number(most, (double)NAN) : 0.0;
+    if (inner.st == TW_OK && (seed < 0 || seed > UINT32_MAX))
+        refuse(&inner, "seed", "a whole number of 32 bits");
+    out->seed = (uint32_t)seed;
+    in->st = inner.st;
+}
+
 tw_status twi_recipe_from_json(tw_ctx *ctx, const char *name, const twi_json *json, twi_recipe *out)
 {
     json_reader in = {ctx, name, json, TW_OK};
@@ -239,6 +300,12 @@ tw_status twi_recipe_from_json(tw_ctx *ctx, const char *name, const twi_json *js
     if (in.st == TW_OK && r.geometry == TWI_CROP &&
         (r.short_side < r.height || r.short_side < r.width))
         refuse(&in, "short_side", "at least as long as the crop");
+    r.views = (twi_view_kind)read_word(&in, "views", view_names, TWI_LEN(view_names), "1");
+    read_patches(&in, &r.patches);
+    if (in.st == TW_OK && twi_recipe_check_views(ctx, &r) != TW_OK) {
+        (void)twi_fail_prefix(ctx, TW_ERR_FORMAT, "%s: recipe: ", name);
+        in.st = TW_ERR_FORMAT;
+    }
     if (in.st == TW_OK) *out = r;
     return in.st;
 }

@@ -19,12 +19,6 @@ typedef struct twi_variation {
 /* Chooses a variation for a photo of that size; called between decoding and resizing. */
 typedef void (*twi_variation_fn)(const void *user, size_t width, size_t height, twi_variation *out);
 
-typedef struct twi_encoded_photo {
-    tw_bytes bytes;
-    const char *name;  /* for messages */
-    size_t max_pixels; /* as in twi_decode_opts */
-} twi_encoded_photo;
-
 /* twi_recipe_apply() with what choose says. TW_ERR_UNSUPPORTED: a recipe that resizes as
  * scikit-image does. */
 tw_status twi_recipe_vary(tw_ctx *ctx, const twi_recipe *recipe, const twi_encoded_photo *photo,

@@ -259,6 +259,27 @@ static inline size_t twi_channel_axis(size_t rank)
 tw_status twi_network_for_inference(tw_ctx *ctx, const twi_network *network, twi_output output,
                                     bool fuse, twi_network **out);
 
+#define TWI_MAX_LAYERS 64
+
+/* A copy of network whose features are the values of layers [n] (1 to TWI_MAX_LAYERS, different
+ * nodes), each pooled as output says (AVG, MAX or FLAT; a vector as it is), one after the other.
+ * Weights are borrowed from network; the copy may be freed before a network that
+ * twi_network_for_inference() made of it. */
+tw_status twi_network_join(tw_ctx *ctx, const twi_network *network, const uint32_t *layers,
+                           size_t n, twi_output output, twi_network **out);
+
+/* The node called name. TW_ERR_ARG: none is; the message lists those that are, the nearest names
+ * first. */
+tw_status twi_network_find(tw_ctx *ctx, const twi_network *network, const char *name,
+                           uint32_t *out);
+
+/* Whether network, whose graph was made for inputs of made_for [height, width], means the same for
+ * inputs of another size. TW_ERR_UNSUPPORTED: it does not; which layer says so, and which sizes
+ * near that it can take. same_padding:
+ * its paddings may have come from TensorFlow's "same", which depends on the size. */
+tw_status twi_network_check_size(tw_ctx *ctx, const twi_network *network, const size_t made_for[2],
+                                 const size_t size[2], bool same_padding);
+
 /* The "graph" object of a bundle: nodes with their attributes and the names of their tensors; and
  * back, over weights (taken over on success: *weights is left empty). Everything is checked: order,
  * arity, ranges, tensors present and of the right rank; unknown operators are all named at once

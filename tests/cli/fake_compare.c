@@ -40,6 +40,7 @@ tw_status tw_compare(tw_ctx *ctx, const tw_dataset *dataset, const tw_compare_op
             .geometry = opts->n_geometries ? opts->geometries[0] : "crop",
             .resize = "bilinear",
             .pooling = "avg",
+            .views = opts->n_views ? opts->views[0] : "1",
             .head = opts->heads[i % opts->n_heads],
             .feature_count = 2,
             .folds = opts->folds ? opts->folds : 5,

@@ -261,6 +261,8 @@ static tw_report *report_new(const names *classes)
                           .top_k = classes->n < 5 ? classes->n : 5,
                           .precision = TW_PRECISION_BF16,
                           .feature_count = 2,
+                          .views = 1,
+                          .layers = 1,
                           .seconds_decode = 0.5,
                           .seconds_network = 0.75,
                           .seconds_features = 1,
@@ -386,22 +388,42 @@ void tw_train_opts_init(tw_train_opts *opts)
     tw_head_opts_init(&opts->head);
 }
 
+/* Nothing where nothing was said. */
+static void remember_views(const tw_extract_opts *e, char *out, size_t size)
+{
+    size_t used = 0;
+    const int n = !e->views && !e->patch_height && !e->input_width && !e->n_layers
+                      ? 0
+                      : snprintf(out, size,
+                                 ",\"input_width\":%zu,\"views\":\"%s\",\"patches\":\"%zu %zu "
+                                 "%.9g %u\",\"layers\":\"",
+                                 e->input_width, e->views ? e->views : "", e->patch_height,
+                                 e->patch_width, e->max_patches, (unsigned)e->patch_seed);
+    used = (size_t)n;
+    for (size_t i = 0; i < e->n_layers; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s ", e->layers[i]);
+    if (used) snprintf(out + used, size - used, "\"");
+}
+
 static void remember_options(const tw_ctx *ctx, const tw_train_opts *o, char *out, size_t size)
 {
     const tw_extract_opts *const e = &o->extract;
     char reject[64] = "";
     if (o->reject > 0) snprintf(reject, sizeof reject, ",\"reject\":%.9g", o->reject);
+    char views[256] = "";
+    remember_views(e, views, sizeof views);
     snprintf(
         out, size,
         "{\"threads\":%zu,\"precision\":%d,\"pooling\":%d,\"batch\":%zu,\"reference\":%d,"
         "\"strict\":%d,\"fast\":%d,"
         "\"geometry\":\"%s\",\"resize\":\"%s\",\"input_size\":%zu,\"max_pixels\":%zu,\"test_size\":"
         "%.9g,\"seed\":%u,"
-        "\"stratify\":%d,\"C\":%.9g,\"balanced\":%d,\"max_iter\":%zu,\"tol\":%.9g,\"refit\":%d%s}",
+        "\"stratify\":%d,\"C\":%.9g,\"balanced\":%d,\"max_iter\":%zu,\"tol\":%.9g,\"refit\":%d%s%"
+        "s}",
         ctx->threads, (int)e->precision, (int)e->pooling, e->batch, e->reference_recipe, e->strict,
         e->fast_decode, e->geometry ? e->geometry : "", e->resize ? e->resize : "", e->input_size,
         e->max_pixels, o->test_size, (unsigned)o->seed, (int)o->stratify, o->head.C,
-        o->head.balanced, o->head.max_iter, o->head.tol, o->refit_all, reject);
+        o->head.balanced, o->head.max_iter, o->head.tol, o->refit_all, reject, views);
 }
 
 static size_t predict_one(const tw_model *m, const float *x, float *prob)

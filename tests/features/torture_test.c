@@ -35,9 +35,18 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, thread_fn fn
                : __real_pthread_create(t, attr, fn, user);
 }
 
+static bool many_views; /* patches, which are resized, and joined layers */
+
 static tw_status run_once(tw_ctx *ctx, const twi_network *network, album *pictures, landing *l)
 {
     twi_extractor_opts opts = small_opts(ctx);
+    if (many_views) {
+        opts.recipe.patches = (twi_patches){9, 11, 3, 1};
+        opts.layers[0] = network->feature;
+        opts.layers[1] = 2;
+        opts.n_layers = 2;
+        opts.made_for[0] = opts.made_for[1] = 2 * SIDE;
+    }
     opts.reference_engine = true;
     opts.batch = 2;
     twi_extractor *ex = NULL;
@@ -48,22 +57,22 @@ static tw_status run_once(tw_ctx *ctx, const twi_network *network, album *pictur
     return st;
 }
 
-static void extraction_survives_failing_allocations(void **state)
+static void survive_failing_allocations(void)
 {
-    (void)state;
     tw_ctx *ctx;
     assert_int_equal(tw_ctx_new(&ctx), TW_OK);
     tw_ctx_set_threads(ctx, THREADS);
     twi_network *network = small_network(ctx);
-    album pictures = album_new(PICTURES);
+    const size_t n = many_views ? 4 : PICTURES;
+    album pictures = album_new(n);
     size_t errors = 0, rows = 0;
     bool clean = false;
     for (long k = 0; !clean; k++) {
-        landing l = landing_new(CHANNELS, PICTURES);
+        landing l = landing_new(many_views ? CHANNELS + 8 : CHANNELS, n);
         atomic_store(&allocations, k);
         const tw_status st = run_once(ctx, network, &pictures, &l);
         clean = atomic_exchange(&allocations, -1) >= 0; /* fewer than k were asked for */
-        if (st == TW_OK) assert_int_equal(l.n, PICTURES);
+        if (st == TW_OK) assert_int_equal(l.n, n);
         if (st != TW_OK) assert_int_equal(st, TW_ERR_NOMEM);
         for (size_t i = 0; i < l.n; i++)
             assert_true(l.status[i] == TW_OK || l.status[i] == TW_ERR_NOMEM);
@@ -77,6 +86,20 @@ static void extraction_survives_failing_allocations(void **state)
     twi_network_free(network);
     tw_ctx_free(ctx);
     album_free(&pictures);
+}
+
+static void extraction_survives_failing_allocations(void **state)
+{
+    (void)state;
+    survive_failing_allocations();
+}
+
+static void views_survive_failing_allocations(void **state)
+{
+    (void)state;
+    many_views = true;
+    survive_failing_allocations();
+    many_views = false;
 }
 
 static void extraction_survives_a_lack_of_threads(void **state)
@@ -105,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(extraction_survives_failing_allocations),
+        cmocka_unit_test(views_survive_failing_allocations),
         cmocka_unit_test(extraction_survives_a_lack_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

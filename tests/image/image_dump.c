@@ -6,6 +6,7 @@
  *     resize  FILTER  BOX  WIDTH  HEIGHT  SOURCE      8-bit samples; BOX "-" or "l,t,r,b"
  *     skimage WIDTH  HEIGHT  CHANNELS  SOURCE         doubles
  *     recipe  JSON  SOURCE                            floats; SOURCE must be a picture file
+ *     views   JSON  SOURCE                            the same, all views one below the other
  *
  * SOURCE is the path of a picture, or raw:WIDTH:HEIGHT:CHANNELS:BITS:PATH for bare samples. */
 #include "base/file.h"
@@ -114,24 +115,47 @@ static tw_status do_skimage(session *s)
     return st;
 }
 
-static tw_status do_recipe(session *s)
+static tw_status read_recipe(session *s, twi_recipe *out)
 {
     twi_json *json = NULL;
+    tw_status st = twi_json_parse(s->ctx, "recipe", s->fields[1], strlen(s->fields[1]), &json);
+    if (st == TW_OK) st = twi_recipe_from_json(s->ctx, "recipe", json, out);
+    twi_json_free(json);
+    return st;
+}
+
+static tw_status do_views(session *s)
+{
+    twi_recipe recipe;
+    twi_encoded_photo photo = {.name = "picture"};
+    float *out = NULL;
+    tw_status st = read_recipe(s, &recipe);
+    if (st == TW_OK) st = read_file(s, s->fields[2], &photo.bytes);
+    if (st == TW_OK) st = twi_recipe_open(s->ctx, &recipe, &photo, &s->scratch);
+    if (st != TW_OK) return st;
+    const size_t n = s->scratch.n_views, floats = recipe.width * recipe.height * 3;
+    if ((st = twi_alloc(s->ctx, n * floats, &out)) != TW_OK) return st;
+    for (size_t i = 0; i < n && st == TW_OK; i++)
+        st = twi_recipe_view(s->ctx, &recipe, &s->scratch, i, out + i * floats);
+    if (st == TW_OK) answer(recipe.width, recipe.height * n, 3, out, n * floats * sizeof *out);
+    twi_free(out);
+    return st;
+}
+
+static tw_status do_recipe(session *s)
+{
     twi_recipe recipe;
     tw_bytes bytes;
     float *out = NULL;
     tw_status st;
 
-    st = twi_json_parse(s->ctx, "recipe", s->fields[1], strlen(s->fields[1]), &json);
-    if (st != TW_OK) goto done;
-    if ((st = twi_recipe_from_json(s->ctx, "recipe", json, &recipe)) != TW_OK) goto done;
+    if ((st = read_recipe(s, &recipe)) != TW_OK) goto done;
     if ((st = read_file(s, s->fields[2], &bytes)) != TW_OK) goto done;
     if ((st = twi_alloc(s->ctx, recipe.width * recipe.height * 3, &out)) != TW_OK) goto done;
     st = twi_recipe_apply(s->ctx, &recipe, bytes, "picture", 0, &s->scratch, out);
     if (st == TW_OK)
         answer(recipe.width, recipe.height, 3, out, recipe.width * recipe.height * 3 * sizeof *out);
 done:
-    twi_json_free(json);
     twi_free(out);
     return st;
 }
@@ -145,7 +169,8 @@ typedef struct command {
 static const command commands[] = {{"decode", 4, do_decode},
                                    {"resize", 6, do_resize},
                                    {"skimage", 5, do_skimage},
-                                   {"recipe", 3, do_recipe}};
+                                   {"recipe", 3, do_recipe},
+                                   {"views", 3, do_views}};
 
 static tw_status run_line(session *s, char *line)
 {

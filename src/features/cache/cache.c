@@ -317,7 +317,8 @@ static int evict(tw_cache *cache, MDB_txn *txn, size_t bytes)
 
 static int write_one(tw_cache *cache, MDB_txn *txn, const pending *p)
 {
-    MDB_val k = value_of(p->key, p->key_size), v = value_of(cache->bytes + p->offset, p->size);
+    MDB_val k = value_of(p->key, p->key_size);
+    MDB_val v = value_of(p->size ? cache->bytes + p->offset : NULL, p->size);
     if (p->table == USED) {
         /* Evicted by somebody since it was read: nothing to touch. */
         if (mdb_get(txn, cache->tables[ROWS], &k, &v) != 0) return 0;
