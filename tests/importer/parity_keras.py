@@ -58,14 +58,15 @@ class Keras:
         all_ = [max((-(-side // stride) - 1) * stride + k - side, 0) for side, k in zip(x.shape[2:], kernel)]
         return F.pad(x, (all_[1] // 2, all_[1] - all_[1] // 2, all_[0] // 2, all_[0] - all_[0] // 2), value=value)
 
-    def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None):
-        k = (kernel, kernel) if isinstance(kernel, int) else kernel
-        parts = {"kernel": self.draw((*k, x.shape[1], out), k[0] * k[1] * x.shape[1])}
+    def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None, groups=1):
+        k, inside = (kernel, kernel) if isinstance(kernel, int) else kernel, x.shape[1] // groups
+        parts = {"kernel": self.draw((*k, inside, out), k[0] * k[1] * inside)}
         if bias:
             parts["bias"] = self.draw((out,), 200)
         self.keep(name, group, **parts)
         w, b = torch.from_numpy(parts["kernel"]).permute(3, 2, 0, 1), parts.get("bias")
-        return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride)
+        return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride,
+                        groups=groups)
 
     def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True):
         w = self.draw((kernel, kernel, x.shape[1], multiplier), kernel * kernel)
@@ -79,8 +80,8 @@ class Keras:
         y = F.conv2d(self.pad(x, (kernel, kernel), stride, padding), t, b, stride, groups=x.shape[1])
         return y if store else (y, w)
 
-    def separable(self, x, name, out):
-        y, w = self.depthwise(x, name, store=False)
+    def separable(self, x, name, out, kernel=3, stride=1, padding="same"):
+        y, w = self.depthwise(x, name, kernel, stride, padding, store=False)
         p = self.draw((1, 1, x.shape[1], out), x.shape[1])
         self.keep(name, depthwise_kernel=w, pointwise_kernel=p)
         return F.conv2d(y, torch.from_numpy(p).permute(3, 2, 0, 1))
@@ -357,6 +358,93 @@ def convnext(k, x, top):
     return y, k.dense(y, n + "_head_dense", 10) if top else None
 
 
+def nasnet(k, x, top, cells, filters, stem, skip):
+    """NASNet-A (cells @ 24 * filters), as keras.applications.nasnet says it."""
+    def bn(y, name):
+        return k.bn(y, name, 1e-3)
+
+    def padded(y, kernel):  # imagenet_utils.correct_pad
+        (h, w), half = y.shape[2:], kernel // 2
+        return F.pad(y, (half - 1 + w % 2, half, half - 1 + h % 2, half))
+
+    def sep(y, out, kernel, name, stride=1):
+        y = F.relu(y)
+        if stride == 2:
+            y = padded(y, kernel)
+        y = k.separable(y, "separable_conv_1_" + name, out, kernel, stride, "valid" if stride == 2 else "same")
+        y = F.relu(bn(y, "separable_conv_1_bn_" + name))
+        return bn(k.separable(y, "separable_conv_2_" + name, out, kernel), "separable_conv_2_bn_" + name)
+
+    def adjust(p, y, out, i):
+        if p is None:
+            return y
+        if p.shape[3] != y.shape[3]:
+            p = F.relu(p)
+            one = k.conv(F.avg_pool2d(p, 1, 2), f"adjust_conv_1_{i}", out // 2)
+            two = F.pad(F.pad(p, (0, 1, 0, 1)), (-1, 0, -1, 0))
+            two = k.conv(F.avg_pool2d(two, 1, 2), f"adjust_conv_2_{i}", out // 2)
+            return bn(torch.cat([one, two], 1), f"adjust_bn_{i}")
+        if p.shape[1] != out:
+            return bn(k.conv(F.relu(p), f"adjust_conv_projection_{i}", out), f"adjust_bn_{i}")
+        return p
+
+    def normal(y, p, out, i):
+        p = adjust(p, y, out, i)
+        h = bn(k.conv(F.relu(y), f"normal_conv_1_{i}", out), f"normal_bn_1_{i}")
+        a = sep(h, out, 5, f"normal_left1_{i}") + sep(p, out, 3, f"normal_right1_{i}")
+        b = sep(p, out, 5, f"normal_left2_{i}") + sep(p, out, 3, f"normal_right2_{i}")
+        c = average(h) + p
+        d = average(p) + average(p)
+        e = sep(h, out, 3, f"normal_left5_{i}") + h
+        return torch.cat([p, a, b, c, d, e], 1), y
+
+    def reduce(y, p, out, i):
+        p = adjust(p, y, out, i)
+        h = bn(k.conv(F.relu(y), f"reduction_conv_1_{i}", out), f"reduction_bn_1_{i}")
+        h3 = padded(h, 3)
+        a = sep(h, out, 5, f"reduction_left1_{i}", 2) + sep(p, out, 7, f"reduction_right1_{i}", 2)
+        b = F.max_pool2d(h3, 3, 2) + sep(p, out, 7, f"reduction_right2_{i}", 2)
+        c = F.avg_pool2d(h3, 3, 2) + sep(p, out, 5, f"reduction_right3_{i}", 2)
+        d = b + average(a)
+        e = sep(a, out, 3, f"reduction_left4_{i}") + F.max_pool2d(h3, 3, 2)
+        return torch.cat([b, c, d, e], 1), y
+
+    y = bn(k.conv(x, "stem_conv1", stem, 3, 2, "valid"), "stem_bn1")
+    y, p = reduce(y, None, filters // 4, "stem_1")
+    y, p = reduce(y, p, filters // 2, "stem_2")
+    for stage in range(3):
+        width, first = filters * 2 ** stage, stage * cells
+        if stage:
+            y, before = reduce(y, p, width, f"reduce_{first}")
+            p = p if skip else before
+        for i in range(cells):
+            y, p = normal(y, p, width, str(first + i + (stage > 0)))
+    y = F.relu(y)
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def regnet(k, x, top, kind, depths, group):
+    y = F.relu(k.bn(k.conv(x, "mine_stem_conv", 16, 3, 2), "mine_stem_bn", 1e-5))
+    for s, (n, w) in enumerate(zip(depths, (16, 24, 32, 48))):
+        for i in range(n):
+            p, stride = f"mine_Stage_{s}_{kind}Block_{i}", 2 if i == 0 else 1
+            skip = k.bn(k.conv(y, p + "_skip_1x1", w, 1, 2, "valid"), p + "_skip_bn", 1e-5) if stride == 2 else y
+            z = F.relu(k.bn(k.conv(y, p + "_conv_1x1_1", w), p + "_conv_1x1_1_bn", 1e-5))
+            z = F.relu(k.bn(k.conv(z, p + "_conv_3x3", w, 3, stride, groups=w // group), p + "_conv_3x3_bn", 1e-5))
+            if kind == "Y":
+                z = k.se(z, p + "_squeeze_and_excite_squeeze", p + "_squeeze_and_excite_excite", F.relu, torch.sigmoid)
+            y = F.relu(k.bn(k.conv(z, p + "_conv_1x1_2", w), p + "_conv_1x1_2_bn", 1e-5) + skip)
+    return y, k.dense(y.mean((2, 3)), "3head_dense", 10) if top else None
+
+
+def nasnet_mobile(k, x, top):
+    return nasnet(k, x, top, 4, 8, 8, False)
+
+
+def nasnet_large(k, x, top):
+    return nasnet(k, x, top, 6, 8, 12, True)
+
+
 # name of the architecture, the network, side of the pictures, classifier
 CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False), ("mobilenet_v2", mobilenet_v2, 64, True),
          ("mobilenet_v2", mobilenet_v2, 75, False),
@@ -368,7 +456,12 @@ CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False)
          ("efficientnet_b0", efficientnet, 75, False),
          ("efficientnet_v2_b0", lambda k, x, t: efficientnet(k, x, t, (1, 2, 2, 3, 5, 8)), 64, True),
          ("efficientnet_v2_s", lambda k, x, t: efficientnet(k, x, t, (2, 4, 4, 6, 9, 15)), 65, False),
-         ("convnext_tiny", convnext, 64, True), ("convnext_tiny", convnext, 64, False)]
+         ("convnext_tiny", convnext, 64, True), ("convnext_tiny", convnext, 64, False),
+         ("nasnet_mobile", nasnet_mobile, 75, True), ("nasnet_mobile", nasnet_mobile, 96, False),
+         ("nasnet_large", nasnet_large, 107, True),
+         ("regnetx002", lambda k, x, t: regnet(k, x, t, "X", (1, 1, 4, 7), 8), 64, True),
+         ("regnety006", lambda k, x, t: regnet(k, x, t, "Y", (1, 3, 7, 4), 8), 75, False),
+         ("regnety160", lambda k, x, t: regnet(k, x, t, "Y", (2, 4, 11, 1), 8), 65, True)]
 
 
 def check(program, tool, folder, number, case):
