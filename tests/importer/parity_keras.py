@@ -27,6 +27,60 @@ def ident(x):
     return x
 
 
+class Node:
+    """A Keras layer: its class as files spell it (None: without weights), its weights, what it reads. path: the
+    Sequential it stands in, or None."""
+    def __init__(self, kind=None, name="", arrays=(), inputs=(), inside=None):
+        self.kind, self.name, self.arrays, self.inputs, self.inside = kind, name, list(arrays), list(inputs), inside
+
+
+class Traced(torch.Tensor):
+    """What is done to it outside of class Keras are layers without weights: activations, sums, paddings."""
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        out = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(out, Traced):
+            flat = [a for b in args for a in (b if isinstance(b, (list, tuple)) else [b])]
+            out.node = Node(inputs=[a.node for a in flat if isinstance(a, Traced)])
+        return out
+
+
+def layer(kind):
+    """Makes a method of class Keras one layer of the trace, whatever it does inside."""
+    def wrap(method):
+        def call(self, x, *args, **kwargs):
+            if not isinstance(x, Traced):
+                return method(self, x, *args, **kwargs)
+            before = sum(len(rows) for _, rows in self.layers)
+            out = method(self, x.as_subclass(torch.Tensor), *args, **kwargs).as_subclass(Traced)
+            rows = [row for _, rows in self.layers for row in rows][before:]
+            spelt = kwargs.get("kind", kind)
+            out.node = Node(spelt, rows[0][0].rpartition("/")[0] if rows else "", [a for _, a in rows], [x.node],
+                            kwargs.get("group"))
+            return out
+        return call
+    return wrap
+
+
+def map_graph(output):
+    """The layers of a functional model in the order of model.layers (Keras 3, ops/function.py): by depth, then as met."""
+    met, post, depths = {}, [], {}
+
+    def visit(node):
+        if node in met:
+            return
+        met[node] = len(met)
+        for parent in node.inputs:
+            visit(parent)
+        post.append(node)
+    visit(output)
+    for node in reversed(post):
+        depth = depths.setdefault(node, 0)
+        for parent in node.inputs:
+            depths[parent] = max(depths.get(parent, 0), depth + 1)
+    return sorted(met, key=lambda node: (-depths[node], met[node]))
+
+
 class Keras:
     def __init__(self, seed, first=0):
         self.rng = np.random.default_rng(seed)
@@ -58,6 +112,7 @@ class Keras:
         all_ = [max((-(-side // stride) - 1) * stride + k - side, 0) for side, k in zip(x.shape[2:], kernel)]
         return F.pad(x, (all_[1] // 2, all_[1] - all_[1] // 2, all_[0] // 2, all_[0] - all_[0] // 2), value=value)
 
+    @layer("conv2d")
     def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None, groups=1):
         k, inside = (kernel, kernel) if isinstance(kernel, int) else kernel, x.shape[1] // groups
         parts = {"kernel": self.draw((*k, inside, out), k[0] * k[1] * inside)}
@@ -68,7 +123,8 @@ class Keras:
         return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride,
                         groups=groups)
 
-    def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True):
+    @layer("depthwise_conv2d")
+    def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True, kind=None):
         w = self.draw((kernel, kernel, x.shape[1], multiplier), kernel * kernel)
         parts = {"depthwise_kernel": w}
         if bias:
@@ -80,12 +136,14 @@ class Keras:
         y = F.conv2d(self.pad(x, (kernel, kernel), stride, padding), t, b, stride, groups=x.shape[1])
         return y if store else (y, w)
 
+    @layer("separable_conv2d")
     def separable(self, x, name, out, kernel=3, stride=1, padding="same"):
         y, w = self.depthwise(x, name, kernel, stride, padding, store=False)
         p = self.draw((1, 1, x.shape[1], out), x.shape[1])
         self.keep(name, depthwise_kernel=w, pointwise_kernel=p)
         return F.conv2d(y, torch.from_numpy(p).permute(3, 2, 0, 1))
 
+    @layer("batch_normalization")
     def bn(self, x, name, epsilon, scale=True):
         c = x.shape[1]
         # One variance for all channels: in small maps some channels hardly vary, and would blow rounding up.
@@ -97,6 +155,7 @@ class Keras:
         t = {k: torch.from_numpy(v) for k, v in parts.items()}
         return F.batch_norm(x, t["moving_mean"], t["moving_variance"], t.get("gamma"), t["beta"], eps=epsilon)
 
+    @layer("layer_normalization")
     def ln(self, x, name, epsilon, group=None):
         c = x.shape[1]
         parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32), "beta": self.draw((c,), 50)}
@@ -106,6 +165,7 @@ class Keras:
         y = F.layer_norm(y, (c,), t["gamma"], t["beta"], epsilon)
         return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 
+    @layer("dense")
     def dense(self, x, name, out):
         """Of the last axis, as in Keras; maps are [n, c, h, w] here."""
         w, b = self.draw((x.shape[1], out), x.shape[1]), self.draw((out,), 200)
@@ -113,6 +173,7 @@ class Keras:
         y = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x) @ torch.from_numpy(w) + torch.from_numpy(b)
         return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 
+    @layer(None)
     def max_pool(self, x, kernel, stride, padding="valid"):
         return F.max_pool2d(self.pad(x, (kernel, kernel), stride, padding, float("-inf")), kernel, stride)
 
@@ -120,6 +181,48 @@ class Keras:
         c = x.shape[1]
         y = act(self.conv(x.mean((2, 3), keepdim=True), reduce, max(4, c // 4), bias=True))
         return x * gate(self.conv(y, expand, c, bias=True))
+
+    def write3(self, path, output, names, outside=None):
+        """As keras/src/saving/saving_lib.py does: groups by class and number. outside: this network is one layer of a
+        model that has more."""
+        with h5py.File(path, "w") as file:
+            def store(group, node):
+                variables = group.create_group("vars")
+                if names and node.name:
+                    variables.attrs["name"] = node.name
+                for i, array in enumerate(node.arrays):
+                    variables[str(i)] = array
+
+            def container(parent, nodes):
+                layers, used = parent.create_group("layers"), {}
+                for node in nodes:
+                    used[node.kind] = used.get(node.kind, -1) + 1
+                    group = layers.create_group(node.kind + (f"_{used[node.kind]}" if used[node.kind] else ""))
+                    if node.kind == "sequential":
+                        container(group, node.members)
+                        group.create_group("vars")
+                    elif node.kind == "dropout":  # keeps a seed
+                        group.create_group("vars")
+                        group.create_group("seed_generator/vars")["0"] = np.array([1, 2], np.uint32)
+                    else:
+                        store(group, node)
+            inner, sequentials = [Node("input_layer")], {}
+            for node in map_graph(output):
+                if not node.inside:
+                    inner.append(node if node.kind else Node("activation" if len(node.inputs) < 2 else "add"))
+                elif node.inside in sequentials:
+                    sequentials[node.inside].members.append(node)
+                else:
+                    sequentials[node.inside] = Node("sequential", node.inside)
+                    sequentials[node.inside].members = [node]
+                    inner.append(sequentials[node.inside])
+            inner.append(Node("dropout"))
+            root = file.create_group("layers/functional") if outside else file
+            container(root, inner)
+            file.create_group("vars")
+            file.create_group("optimizer/vars")["0"] = np.array(3, np.int64)
+            for node in outside or []:
+                store(file.create_group("layers/" + node.kind), node)
 
     def write(self, path, inside=None):
         with h5py.File(path, "w") as file:
@@ -180,6 +283,32 @@ def mobilenet_v3(k, x, top, small, keras3=False):
         return feature, None
     y = hard_swish(k.conv(y.mean((2, 3), keepdim=True), cv + "_2", 64, bias=True))
     return feature, k.conv(y, "logits" if keras3 else "Logits", 10, bias=True)[:, :, 0, 0]
+
+
+def vgg(k, x, top, blocks):
+    y = x
+    for b, (n, w) in enumerate(zip(blocks, (8, 8, 12, 16, 16)), 1):
+        for i in range(1, n + 1):
+            y = F.relu(k.conv(y, f"block{b}_conv{i}", w, 3, bias=True))
+        y = F.max_pool2d(y, 2)
+    if not top:
+        return y, None
+    z = F.relu(k.dense(y.permute(0, 2, 3, 1).flatten(1), "fc1", 24))
+    return y, k.dense(F.relu(k.dense(z, "fc2", 24)), "predictions", 10)
+
+
+def resnet(k, x, top):
+    e = 1.001e-5
+    y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), "conv1_bn", e))
+    y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
+    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (8, 16, 24, 32)), 2):
+        for b in range(1, n + 1):
+            p, stride = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1
+            short = k.bn(k.conv(y, p + "_0_conv", 4 * w, 1, stride, "valid", True), p + "_0_bn", e) if b == 1 else y
+            z = F.relu(k.bn(k.conv(y, p + "_1_conv", w, 1, stride, "valid", True), p + "_1_bn", e))
+            z = F.relu(k.bn(k.conv(z, p + "_2_conv", w, 3, bias=True), p + "_2_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 4 * w, bias=True), p + "_3_bn", e))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
 def resnet_v2(k, x, top):
@@ -257,11 +386,11 @@ def inception_v3(k, x, top):
     y = torch.cat([u(u(y, 16, 1), 24, 3, 2, "valid"),
                    u(u(u(u(y, 16, 1), 16, (1, 7)), 16, (7, 1)), 16, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
     for _ in range(2):
-        one, a = u(y, 24, 1), u(y, 24, 1)
-        parts = [one, u(a, 24, (1, 3)), u(a, 24, (3, 1))]
+        parts, a = [u(y, 24, 1)], u(y, 24, 1)
+        parts.append(torch.cat([u(a, 24, (1, 3)), u(a, 24, (3, 1))], 1))
         a = u(u(y, 24, 1), 24, 3)
-        parts += [u(a, 24, (1, 3)), u(a, 24, (3, 1)), u(average(y), 16, 1)]
-        y = torch.cat(parts, 1)
+        parts.append(torch.cat([u(a, 24, (1, 3)), u(a, 24, (3, 1))], 1))
+        y = torch.cat(parts + [u(average(y), 16, 1)], 1)
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
@@ -316,6 +445,8 @@ def efficientnet(k, x, top, v2=None):
         k.layers.append(("normalization", [("mean:0", mean), ("variance:0", var), ("count:0", np.array(7, np.int64))]))
         y = (y - torch.from_numpy(mean)[:, None, None]) / torch.from_numpy(var).sqrt()[:, None, None]
         y = y / torch.tensor([0.229, 0.224, 0.225]).sqrt()[:, None, None]
+        if isinstance(y, Traced):
+            y.node = Node("normalization", "normalization", [mean, var, np.array(7, np.int64)], [x.node])
     y = F.silu(k.bn(k.conv(y, "stem_conv", 16, 3, 2), "stem_bn", 1e-3))
     rows = list(zip((1, 2, 2, 3, 3, 4, 1), (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
     if v2:
@@ -349,11 +480,14 @@ def convnext(k, x, top):
             y = k.conv(y, f"{n}_downsampling_conv_{s - 1}", w, 2, 2, "valid", True, group=group)
         for b in range(blocks):
             p = f"{n}_stage_{s}_block_{b}"
-            z = k.ln(k.depthwise(y, p + "_depthwise_conv", 7, bias=True), p + "_layernorm", 1e-6)
+            z = k.ln(k.depthwise(y, p + "_depthwise_conv", 7, bias=True, kind="conv2d"), p + "_layernorm", 1e-6)
             z = k.dense(F.gelu(k.dense(z, p + "_pointwise_conv_1", 4 * w)), p + "_pointwise_conv_2", w)
             scale = k.draw((w,), 8)
             k.keep(p + "_layer_scale", **{"gamma" if b % 2 else "Variable": scale})
-            y = y + z * torch.from_numpy(scale)[:, None, None]
+            z = z * torch.from_numpy(scale)[:, None, None]
+            if isinstance(z, Traced):
+                z.node.kind, z.node.name, z.node.arrays = "layer_scale", p + "_layer_scale", [scale]
+            y = y + z
     y = k.ln(y.mean((2, 3)), n + "_head_layernorm" if top else k.auto("layer_normalization"), 1e-6)
     return y, k.dense(y, n + "_head_dense", 10) if top else None
 
@@ -450,7 +584,9 @@ CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False)
          ("mobilenet_v2", mobilenet_v2, 75, False),
          ("mobilenet_v3_small", lambda k, x, t: mobilenet_v3(k, x, t, True), 64, True),
          ("mobilenet_v3_large", lambda k, x, t: mobilenet_v3(k, x, t, False, True), 65, True),
-         ("resnet50v2", resnet_v2, 64, True), ("resnext50", resnext, 64, True), ("densenet121", densenet, 64, True),
+         ("vgg16", lambda k, x, t: vgg(k, x, t, (2, 2, 3, 3, 3)), 64, True),
+         ("vgg19", lambda k, x, t: vgg(k, x, t, (2, 2, 4, 4, 4)), 64, False), ("resnet50", resnet, 64, True),
+         ("resnet50", resnet, 75, False), ("resnet50v2", resnet_v2, 64, True), ("resnext50", resnext, 64, True), ("densenet121", densenet, 64, True),
          ("inception_v3", inception_v3, 107, True), ("inception_resnet_v2", inception_resnet, 107, True),
          ("xception", xception, 75, True), ("xception", xception, 96, False), ("efficientnet_b0", efficientnet, 64, True),
          ("efficientnet_b0", efficientnet, 75, False),
@@ -464,15 +600,34 @@ CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False)
          ("regnety160", lambda k, x, t: regnet(k, x, t, "Y", (2, 4, 11, 1), 8), 65, True)]
 
 
+def check3(program, folder, k, case, output):
+    """Keras 3's layouts of the same weights make the same backbone, but for the name of the source."""
+    arch, _, side, _ = case
+    sound, out = os.path.join(folder, "k.tw"), os.path.join(folder, "k3.tw")
+    for names in (True, False):
+        for outside in (None, []):
+            source = os.path.join(folder, "k.weights.h5")
+            k.write3(source, output.node, names, outside)
+            one = parity.import_file(program, source, arch, out, "--recipe-json", f'{{"height":{side},"width":{side}}}')
+            other = parity.read(sound)
+            pairs = list(zip(one[1].values(), other[1].values()))
+            same = len(one[1]) == len(other[1]) and all(np.array_equal(a, b) for a, b in pairs)
+            if not same:
+                sys.exit(f"parity_keras: {arch} from Keras 3's file{' with names' if names else ''} is another network")
+
+
 def check(program, tool, folder, number, case):
     arch, network, side, top = case
     torch.manual_seed(number)
-    x = torch.randn(2, 3, side, side)
+    x = torch.randn(2, 3, side, side).as_subclass(Traced)
+    x.node = Node()
     k = Keras(number, first=number % 3)
     features, scores = network(k, x, top)
     source, out = os.path.join(folder, "k.h5"), os.path.join(folder, "k.tw")
     k.write(source, "model_weights" if number % 2 else None)
     parity.import_file(program, source, arch, out, "--recipe-json", f'{{"height":{side},"width":{side}}}')
+    check3(program, folder, k, case, scores if top else features)
+    x, features, scores = [None if t is None else t.as_subclass(torch.Tensor) for t in (x, features, scores)]
     if features.dim() == 4:
         features = features.mean((2, 3))
     worst = parity_architectures.apart(parity_architectures.run(tool, out, x, False), features)
