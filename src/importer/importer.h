@@ -36,11 +36,11 @@ void twi_weights_free(twi_weights *weights); /* zeroes it */
 
 typedef struct twi_weights_reader { /* a row of the table in readers.c */
     const char *format;
-    bool (*recognises)(const unsigned char *head, size_t size);
+    bool (*recognises)(const unsigned char *data, size_t size); /* of the whole file */
     tw_status (*read)(tw_ctx *ctx, const char *path, twi_weights *out);
 } twi_weights_reader;
 
-/* Reads path with the reader that recognises its first bytes. TW_ERR_UNSUPPORTED: none does. */
+/* Reads path with the first reader that recognises it. TW_ERR_UNSUPPORTED: none does. */
 tw_status twi_weights_read(tw_ctx *ctx, const char *path, twi_weights *out);
 
 typedef struct twi_architecture { /* a row of the table in architectures.c */

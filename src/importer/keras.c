@@ -83,8 +83,8 @@ bool twi_keras_owner(const char *weight, char *owner, size_t room)
 
 const char *twi_keras_numbered_part(const char *group, size_t i, size_t n)
 {
-    /* In the order in which Keras's layers make their weights; norms may lack scale (Inception's do)
-     * but no more. */
+    /* In the order in which Keras's layers make their weights; norms may lack scale (Inception's
+     * do) but no more. */
     static const struct {
         const char *kind;
         size_t n; /* arrays; 0: any number */

@@ -39,8 +39,8 @@ static hsize_t count_links(hid_t group)
 static bool link_name(hid_t group, hsize_t i, char *name, size_t room)
 {
     H5L_info_t info;
-    const ssize_t n = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, room,
-                                         H5P_DEFAULT);
+    const ssize_t n =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, room, H5P_DEFAULT);
     return n > 0 && (size_t)n < room && strlen(name) == (size_t)n && !strchr(name, '.') &&
            H5Lget_info(group, name, &info, H5P_DEFAULT) >= 0 && info.type == H5L_TYPE_HARD;
 }
@@ -54,9 +54,8 @@ static tw_status read_var(walk *w, const place *vars, const char *owner, size_t 
     const char *part = twi_keras_numbered_part(vars->label, i, n);
     if (part && strcmp(part, "count") == 0) return TW_OK; /* which nothing needs */
     snprintf(number, sizeof number, "%zu", i);
-    twi_h5_array array = {.layer = vars->label,
-                          .name = number,
-                          .id = H5Dopen2(vars->id, number, in->dataset_access)};
+    twi_h5_array array = {
+        .layer = vars->label, .name = number, .id = H5Dopen2(vars->id, number, in->dataset_access)};
     if (array.id < 0)
         return twi_fail(in->ctx, TW_ERR_FORMAT,
                         "%s: layers/%s/vars holds %zu arrays, but none that can be read as %zu",
@@ -130,7 +129,7 @@ static tw_status walk_layers(walk *w, const place *layers)
             return fail_at(w, layers->label, "a link that Keras would not have written");
         const bool lifted = models == 1 && is_model(layers->id, name);
         st = models == 1 && !lifted && !*layers->label ? label_of(w, "outside", name, layer.label)
-             : lifted ? label_of(w, "", layers->label, layer.label)
+             : lifted                                  ? label_of(w, "", layers->label, layer.label)
                       : label_of(w, layers->label, name, layer.label);
         if (st == TW_OK) st = open_place(w, layers->id, name, &layer);
         if (st != TW_OK) break;

@@ -1,6 +1,6 @@
 /* layers.c - the layout of Keras 1 and 2, and of the published files of keras.applications: the
- * root, or the group model_weights of a whole saved model, has an attribute layer_names; the group of
- * each layer has an attribute weight_names and holds the arrays. */
+ * root, or the group model_weights of a whole saved model, has an attribute layer_names; the group
+ * of each layer has an attribute weight_names and holds the arrays. */
 #include "importer/hdf5/private.h"
 #include "importer/keras.h"
 
@@ -19,8 +19,7 @@ static tw_status read_array(twi_h5_reader *in, hid_t group, const char *layer, c
     /* A weight of no known kind keeps its name: the architecture will call it by it when it refuses
      * it. */
     const char *of = nested ? owner : layer, *part = twi_keras_part(of, name);
-    tw_status st =
-        twi_asprintf(in->ctx, &as, "%s%s%s", of, part ? "." : "/", part ? part : name);
+    tw_status st = twi_asprintf(in->ctx, &as, "%s%s%s", of, part ? "." : "/", part ? part : name);
     if (st == TW_OK) st = twi_h5_keep(in, &array, as);
     twi_free(as);
     H5Dclose(array.id);

@@ -44,7 +44,8 @@ static tw_status read_fixed(twi_h5_reader *in, hid_t attr, hid_t type, size_t n,
 
 /* Strings of the library's making; type is the file's own, as it does not convert between ASCII and
  * UTF-8. */
-static tw_status read_variable(twi_h5_reader *in, hid_t attr, hid_t type, size_t n, twi_h5_names *list)
+static tw_status read_variable(twi_h5_reader *in, hid_t attr, hid_t type, size_t n,
+                               twi_h5_names *list)
 {
     char **texts;
     const hid_t space = H5Aget_space(attr);
@@ -64,7 +65,8 @@ done:
     return st;
 }
 
-static tw_status read_attribute(twi_h5_reader *in, hid_t group, const char *name, twi_h5_names *list)
+static tw_status read_attribute(twi_h5_reader *in, hid_t group, const char *name,
+                                twi_h5_names *list)
 {
     tw_status st = TW_OK;
     hid_t attr = H5Aopen(group, name, H5P_DEFAULT), type = -1, space = -1;
