@@ -148,45 +148,48 @@ static tw_status name_layers(const naming *n, const twi_json *config, const char
     return st;
 }
 
-static tw_status name_weights(tw_ctx *ctx, const char *path, const twi_zip *zip, twi_weights *out)
+tw_status twi_keras_name_by_config(tw_ctx *ctx, const char *path, const void *text, size_t size,
+                                   twi_weights *weights)
+{
+    twi_json *config = NULL;
+    naming n = {.ctx = ctx, .path = path, .all = &weights->tensors};
+    tw_status st = twi_json_parse(ctx, CONFIG, text, size, &config);
+    if (st != TW_OK) return twi_fail_prefix(ctx, st, "%s: ", path);
+    if ((st = twi_zalloc(ctx, n.all->n, &n.named)) == TW_OK)
+        st = name_layers(&n, twi_json_get(config, "config"), "", 0);
+    weights->numbered = false;
+    twi_free(n.named);
+    twi_json_free(config);
+    return st;
+}
+
+static tw_status name_weights(const twi_zip *zip, twi_weights *weights)
 {
     twi_zip_entry entry;
     unsigned char *text = NULL;
-    twi_json *config = NULL;
-    naming n = {.ctx = ctx, .path = path, .all = &out->tensors};
     tw_status st = twi_zip_find(zip, CONFIG, &entry);
-    if (st != TW_OK) return twi_fail_prefix(ctx, TW_ERR_FORMAT, "%s", "");
-    if ((st = twi_zip_read(zip, &entry, MAX_CONFIG_BYTES, &text)) != TW_OK) goto done;
-    st = twi_json_parse(ctx, CONFIG, (const char *)text, (size_t)entry.bytes, &config);
-    if (st != TW_OK) {
-        st = twi_fail_prefix(ctx, st, "%s: ", path);
-        goto done;
-    }
-    if ((st = twi_zalloc(ctx, n.all->n, &n.named)) != TW_OK) goto done;
-    st = name_layers(&n, twi_json_get(config, "config"), "", 0);
-    out->numbered = false;
-done:
-    twi_free(n.named);
-    twi_json_free(config);
+    if (st != TW_OK) return twi_fail_prefix(zip->ctx, TW_ERR_FORMAT, "%s", "");
+    st = twi_zip_read(zip, &entry, MAX_CONFIG_BYTES, &text);
+    if (st == TW_OK)
+        st = twi_keras_name_by_config(zip->ctx, zip->path, text, (size_t)entry.bytes, weights);
     twi_free(text);
     return st;
 }
 
 /* ---- the archive --------------------------------------------------------------------------- */
 
-tw_status twi_keras_archive_parse(tw_ctx *ctx, const char *path, const void *data, size_t size,
-                                  twi_weights *out)
+static tw_status parse(tw_ctx *ctx, const char *path, const twi_map *map, twi_weights *out)
 {
     twi_zip zip;
     twi_zip_entry entry;
     twi_weights weights = {0};
     unsigned char *image = NULL;
-    tw_status st = twi_zip_open(ctx, path, data, size, &zip);
+    tw_status st = twi_zip_open(ctx, path, map->data, map->size, &zip);
     if (st == TW_OK) st = twi_zip_find(&zip, WEIGHTS, &entry);
     if (st == TW_OK) st = twi_zip_read(&zip, &entry, MAX_IMAGE_BYTES, &image);
     if (st == TW_OK) st = twi_hdf5_parse(ctx, path, image, (size_t)entry.bytes, &weights);
     twi_free(image);
-    if (st == TW_OK && weights.numbered) st = name_weights(ctx, path, &zip, &weights);
+    if (st == TW_OK && weights.numbered) st = name_weights(&zip, &weights);
     if (st == TW_OK)
         *out = weights;
     else
@@ -199,7 +202,7 @@ static tw_status read_file(tw_ctx *ctx, const char *path, twi_weights *out)
     twi_map map;
     tw_status st = twi_map_open(ctx, path, &map);
     if (st != TW_OK) return st;
-    st = twi_keras_archive_parse(ctx, path, map.data, map.size, out);
+    st = parse(ctx, path, &map, out);
     twi_map_close(&map);
     if (st == TW_OK) out->format = "keras3-archive";
     return st;

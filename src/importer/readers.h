@@ -16,8 +16,9 @@ tw_status twi_npz_parse(tw_ctx *ctx, const char *path, const void *data, size_t 
  * path then names it. The library copies image. */
 tw_status twi_hdf5_parse(tw_ctx *ctx, const char *path, void *image, size_t size, twi_weights *out);
 
-/* The weights of a .keras archive, under the names of their layers. */
-tw_status twi_keras_archive_parse(tw_ctx *ctx, const char *path, const void *data, size_t size,
-                                  twi_weights *out);
+/* Gives weights that are called by group ("conv2d_3.weight") the names that the config.json text
+ * [size] of a .keras archive has for their layers; the others keep theirs. */
+tw_status twi_keras_name_by_config(tw_ctx *ctx, const char *path, const void *text, size_t size,
+                                   twi_weights *weights);
 
 #endif
