@@ -316,6 +316,10 @@ TW_API tw_status tw_cache_describe(tw_ctx *ctx, tw_cache *cache, tw_cache_info *
  * *bytes is what that freed. Nothing there is no error. Files that are not the cache's stay
  * (TW_ERR_IO says so). A process that has it open goes on with its own copy. */
 TW_API tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
+/* Removes what tw_backbone_pull() has left of downloads in the same folder, which a later pull would
+ * have gone on from; *bytes is what that freed. What another process is fetching stays, and so do
+ * files that no pull has made. */
+TW_API tw_status tw_downloads_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
 
 /* ---- features ------------------------------------------------------------------------------ */
 
