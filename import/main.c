@@ -64,7 +64,7 @@ static const char usage[] =
     "       topwork-import --fetch ADDRESS -o FILE [options]\n"
     "\n"
     "Reads pretrained weights (safetensors or NumPy .npz with torchvision's names, or Keras\n"
-    "HDF5) or an ONNX model, and writes a backbone file: graph, weights and recipe. With\n"
+    "HDF5 or .keras) or an ONNX model, and writes a backbone file: graph, weights and recipe. With\n"
     "--fetch: fetches a file over https or http, going on where an earlier call was cut off.\n"
     "\n"
     "  -a, --arch NAME       whose weights they are; --list shows what is known; not for ONNX\n"

@@ -205,7 +205,7 @@ typedef void (*tw_backbone_fn)(void *user, const char *name, const char *path);
 TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 
 /* Imports a foreign weight file: starts the separate program topwork-import under memory and time
- * limits, which reads path (Keras HDF5 or torchvision-named safetensors as arch, "vgg16",
+ * limits, which reads path (Keras HDF5 or .keras, or torchvision-named safetensors, as arch, "vgg16",
  * "sapling", ...; or an ONNX model, arch NULL) and writes the backbone file out_path atomically.
  * opts_json: NULL, or a JSON object with any of "name" (text), "dtype" ("f32" or "f16": how weights
  * are stored), "labels" (path of a file of class names, one a line), "feature" (ONNX: the node or

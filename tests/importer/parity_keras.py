@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [NAME ...]`.
+"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [--table] [NAME ...]`.
 
 There is no Keras here. The class Keras below runs each layer as Keras defines it (TensorFlow's "same", channels last
 when flattened, kernels [h, w, in, out]), draws its weights, and writes them to HDF5 in Keras's layout and names. The
 networks are narrow and their pictures small, which the importer takes from the weights and the recipe; features and
-class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without.
+class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without. Each is also traced
+into a graph of layers, put in Keras 3's order and written as its .weights.h5 and .keras, with names and without:
+weights must come out in the same places. --table prints Markdown.
 """
 import json
 import os
@@ -637,7 +639,7 @@ def check3(program, folder, k, case, output):
                 sys.exit(f"parity_keras: {arch}: {path}{' with names' if names else ''} is another network")
 
 
-def check(program, tool, folder, number, case):
+def check(program, tool, folder, number, case, table):
     arch, network, side, top = case
     torch.manual_seed(number)
     x = torch.randn(2, 3, side, side).as_subclass(Traced)
@@ -654,16 +656,21 @@ def check(program, tool, folder, number, case):
     worst = parity_architectures.apart(parity_architectures.run(tool, out, x, False), features)
     if top:
         worst = max(worst, parity_architectures.apart(parity_architectures.run(tool, out, x, True), scores))
-    print(f"{arch:22s} {side:3d} pixels{' with top' if top else '':9s} apart by {worst:.1e}", flush=True)
+    layout = f"{side} pixels{', classifier' if top else ''}"
+    print(f"| {arch} | {layout} | {worst:.1e} |" if table else f"{arch:22s} {layout:22s} apart by {worst:.1e}", flush=True)
     return worst
 
 
 def main():
-    program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a)]
+    table = "--table" in sys.argv
+    program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a) and a not in ("--table", "--all")]
     tool = os.path.join(os.path.dirname(program), "../tests/engine/engine-tool")
     torch.set_grad_enabled(False)
     with tempfile.TemporaryDirectory() as folder:
-        rows = [(c[0], check(program, tool, folder, i, c)) for i, c in enumerate(CASES) if not chosen or c[0] in chosen]
+        if table:
+            print("| architecture | size | apart |\n|---|---|--:|")
+        rows = [(c[0], check(program, tool, folder, i, c, table)) for i, c in enumerate(CASES)
+                if not chosen or c[0] in chosen]
     bad = [name for name, worst in rows if not worst <= 1e-4]
     if bad or not rows:
         sys.exit("parity_keras: too far from Keras's definition: " + (", ".join(bad) or "nothing ran"))
