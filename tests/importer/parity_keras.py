@@ -1,14 +1,16 @@
 #!/usr/bin/python3
-"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [--table] [NAME ...]`.
+"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [--all] [--table] [NAME ...]`.
 
 There is no Keras here. The class Keras below runs each layer as Keras defines it (TensorFlow's "same", channels last
 when flattened, kernels [h, w, in, out]), draws its weights, and writes them to HDF5 in Keras's layout and names. The
 networks are narrow and their pictures small, which the importer takes from the weights and the recipe; features and
 class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without. Each is also traced
 into a graph of layers, put in Keras 3's order and written as its .weights.h5 and .keras, with names and without:
-weights must come out in the same places. --table prints Markdown.
+weights must come out in the same places. With --all the deeper members of each family too; --table prints Markdown.
 """
+import functools
 import json
+import math
 import os
 import sys
 import tempfile
@@ -23,6 +25,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity  # noqa: E402
 import parity_architectures  # noqa: E402
 
+# Of what 50 residual branches add, one after the other, so that rounding is not blown up on the way.
+GAIN = 0.3
 hard_sigmoid, hard_swish = F.hardsigmoid, F.hardswish
 
 
@@ -147,12 +151,12 @@ class Keras:
         return F.conv2d(y, torch.from_numpy(p).permute(3, 2, 0, 1))
 
     @layer("batch_normalization")
-    def bn(self, x, name, epsilon, scale=True):
+    def bn(self, x, name, epsilon, scale=True, gain=1.0):
         c = x.shape[1]
         # One variance for all channels: in small maps some channels hardly vary, and would blow rounding up.
         mean = x.mean((0, 2, 3)).numpy() + self.draw((c,), 200)
         var = x.var((0, 2, 3), unbiased=False).mean().item() * self.rng.uniform(0.7, 1.3, c) + 1e-4
-        parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32)} if scale else {}
+        parts = {"gamma": (gain * self.rng.uniform(0.7, 1.3, c)).astype(np.float32)} if scale else {}
         parts.update(beta=self.draw((c,), 50), moving_mean=mean.astype(np.float32), moving_variance=var.astype(np.float32))
         self.keep(name, **parts)
         t = {k: torch.from_numpy(v) for k, v in parts.items()}
@@ -317,25 +321,25 @@ def vgg(k, x, top, blocks):
     return y, k.dense(F.relu(k.dense(z, "fc2", 24)), "predictions", 10)
 
 
-def resnet(k, x, top):
+def resnet(k, x, top, depths=(3, 4, 6, 3)):
     e = 1.001e-5
     y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), "conv1_bn", e))
     y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
-    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (8, 16, 24, 32)), 2):
+    for s, (n, w) in enumerate(zip(depths, (8, 16, 24, 32)), 2):
         for b in range(1, n + 1):
             p, stride = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1
             short = k.bn(k.conv(y, p + "_0_conv", 4 * w, 1, stride, "valid", True), p + "_0_bn", e) if b == 1 else y
             z = F.relu(k.bn(k.conv(y, p + "_1_conv", w, 1, stride, "valid", True), p + "_1_bn", e))
             z = F.relu(k.bn(k.conv(z, p + "_2_conv", w, 3, bias=True), p + "_2_bn", e))
-            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 4 * w, bias=True), p + "_3_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 4 * w, bias=True), p + "_3_bn", e, gain=GAIN))
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def resnet_v2(k, x, top):
+def resnet_v2(k, x, top, depths=(3, 4, 6, 3)):
     e = 1.001e-5
     y = F.pad(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), (1, 1, 1, 1))
     y = F.max_pool2d(y, 3, 2)
-    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (8, 16, 24, 32)), 2):
+    for s, (n, w) in enumerate(zip(depths, (8, 16, 24, 32)), 2):
         for b in range(1, n + 1):
             p, stride = f"conv{s}_block{b}", 2 if b == n and s < 5 else 1
             a = F.relu(k.bn(y, p + "_preact_bn", e))
@@ -350,11 +354,11 @@ def resnet_v2(k, x, top):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def resnext(k, x, top):
+def resnext(k, x, top, depths=(3, 4, 6, 3)):
     e, groups = 1.001e-5, 32
     y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3), "conv1_bn", e))
     y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
-    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (64, 64, 96, 128)), 2):
+    for s, (n, w) in enumerate(zip(depths, (64, 64, 96, 128)), 2):
         for b in range(1, n + 1):
             p, stride, c = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1, w // groups
             short = k.bn(k.conv(y, p + "_0_conv", 2 * w, 1, stride, "valid"), p + "_0_bn", e) if b == 1 else y
@@ -363,15 +367,15 @@ def resnext(k, x, top):
             h, wd = z.shape[2:]
             z = z.reshape(len(z), groups, c, c, h, wd).sum(2).reshape(len(z), w, h, wd)
             z = F.relu(k.bn(z, p + "_2_bn", e))
-            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 2 * w), p + "_3_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 2 * w), p + "_3_bn", e, gain=GAIN))
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def densenet(k, x, top):
+def densenet(k, x, top, depths=(6, 12, 24, 16)):
     e = 1.001e-5
     y = F.relu(k.bn(k.conv(x, "conv1/conv", 16, 7, 2, 3), "conv1/bn", e))
     y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
-    for s, n in enumerate((6, 12, 24, 16), 2):
+    for s, n in enumerate(depths, 2):
         for b in range(1, n + 1):
             p = f"conv{s}_block{b}"
             z = k.conv(F.relu(k.bn(y, p + "_0_bn", e)), p + "_1_conv", 16)
@@ -458,7 +462,7 @@ def xception(k, x, top):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def efficientnet(k, x, top, v2=None):
+def efficientnet(k, x, top, v2=None, depth=1.0):
     y = x
     if not v2:
         mean, var = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2
@@ -468,7 +472,8 @@ def efficientnet(k, x, top, v2=None):
         if isinstance(y, Traced):
             y.node = Node("normalization", "normalization", [mean, var, np.array(7, np.int64)], [x.node])
     y = F.silu(k.bn(k.conv(y, "stem_conv", 16, 3, 2), "stem_bn", 1e-3))
-    rows = list(zip((1, 2, 2, 3, 3, 4, 1), (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
+    times = [math.ceil(depth * n) for n in (1, 2, 2, 3, 3, 4, 1)]
+    rows = list(zip(times, (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
     if v2:
         rows = list(zip(v2, (3,) * 7, (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
     for s, (n, kernel, stride, out) in enumerate(rows, 1):
@@ -489,11 +494,10 @@ def efficientnet(k, x, top, v2=None):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def convnext(k, x, top):
-    n = "convnext_tiny"
+def convnext(k, x, top, depths=(3, 3, 9, 3), n="convnext_tiny"):
     y = k.conv(x, n + "_stem_conv", 8, 4, 4, "valid", True, group=n + "_stem")
     y = k.ln(y, n + "_stem_layernorm", 1e-6, group=n + "_stem")
-    for s, (blocks, w) in enumerate(zip((3, 3, 9, 3), (8, 16, 24, 32))):
+    for s, (blocks, w) in enumerate(zip(depths, (8, 16, 24, 32))):
         if s:
             group = f"{n}_downsampling_block_{s - 1}"
             y = k.ln(y, f"{n}_downsampling_layernorm_{s - 1}", 1e-6, group=group)
@@ -621,6 +625,39 @@ CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False)
          ("resnet50", resnet, 75, False)]
 
 
+def bind(network, **more):
+    return functools.partial(network, **more)
+
+
+def rest():
+    """The other members of each family, which differ in how many blocks a stage has."""
+    for name, depths in (("101", (3, 4, 23, 3)), ("152", (3, 8, 36, 3))):
+        yield f"resnet{name}", bind(resnet, depths=depths), 128, True
+        yield f"resnet{name}v2", bind(resnet_v2, depths=depths), 128, True
+    yield "resnext101", bind(resnext, depths=(3, 4, 23, 3)), 128, True
+    for name, depths in (("169", (6, 12, 32, 32)), ("201", (6, 12, 48, 32))):
+        yield f"densenet{name}", bind(densenet, depths=depths), 64, True
+    for i, depth in enumerate((1.1, 1.2, 1.4, 1.8, 2.2, 2.6, 3.1), 1):  # Tan and Le (2019), as Keras rounds them
+        yield f"efficientnet_b{i}", bind(efficientnet, depth=depth), 64, True
+    for i, depth in enumerate((1.1, 1.2, 1.4), 1):
+        v2 = tuple(math.ceil(depth * n) for n in (1, 2, 2, 3, 5, 8))
+        yield f"efficientnet_v2_b{i}", bind(efficientnet, v2=v2), 64, True
+    yield "efficientnet_v2_m", bind(efficientnet, v2=(3, 5, 5, 7, 14, 18, 5)), 128, True
+    yield "efficientnet_v2_l", bind(efficientnet, v2=(4, 7, 7, 10, 19, 25, 7)), 128, True
+    for name in ("small", "base", "large", "xlarge"):
+        yield f"convnext_{name}", bind(convnext, depths=(3, 3, 27, 3), n="convnext_" + name), 64, True
+    regnets = {"X": "002 1,1,4,7 004 1,2,7,12 006 1,3,5,7 008 1,3,7,5 016 2,4,10,2 032 2,6,15,2 040 2,5,14,2 064 2,4,10,1 "
+                    "080 2,5,15,1 120 2,5,11,1 160 2,6,13,1 320 2,7,13,1",
+               "Y": "002 1,1,4,7 004 1,3,6,6 006 1,3,7,4 008 1,3,8,2 016 2,6,17,2 032 2,5,13,1 040 2,6,12,2 064 2,7,14,2 "
+                    "080 2,4,10,1 120 2,5,11,1 160 2,4,11,1 320 2,5,12,1"}
+    for kind, rows in regnets.items():
+        words = rows.split()
+        for name, depths in zip(words[::2], words[1::2]):
+            if f"regnet{kind.lower()}{name}" not in [c[0] for c in CASES]:
+                numbers = tuple(int(n) for n in depths.split(","))
+                yield f"regnet{kind.lower()}{name}", bind(regnet, kind=kind, depths=numbers, group=8), 64, True
+
+
 def check3(program, folder, k, case, output):
     """Keras 3's layouts of the same weights make the same backbone."""
     arch, _, side, _ = case
@@ -662,14 +699,16 @@ def check(program, tool, folder, number, case, table):
 
 
 def main():
-    table = "--table" in sys.argv
+    table, cases = "--table" in sys.argv, list(CASES)
     program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a) and a not in ("--table", "--all")]
+    if "--all" in sys.argv or chosen:
+        cases.extend(rest())
     tool = os.path.join(os.path.dirname(program), "../tests/engine/engine-tool")
     torch.set_grad_enabled(False)
     with tempfile.TemporaryDirectory() as folder:
         if table:
             print("| architecture | size | apart |\n|---|---|--:|")
-        rows = [(c[0], check(program, tool, folder, i, c, table)) for i, c in enumerate(CASES)
+        rows = [(c[0], check(program, tool, folder, i, c, table)) for i, c in enumerate(cases)
                 if not chosen or c[0] in chosen]
     bad = [name for name, worst in rows if not worst <= 1e-4]
     if bad or not rows:
