@@ -2,6 +2,7 @@
  * makes them). */
 #include "foreign.h"
 #include "importer/keras.h"
+#include "importer/order.h"
 
 static tw_ctx *ctx;
 
@@ -200,6 +201,42 @@ static void numbered_parts_are_known(void **state)
     }
 }
 
+/* Names that n groups of one class get in arch; weights are of one value each. */
+static void expect_order(const char *arch, size_t n, const char *const *names)
+{
+    twi_weights weights = {.numbered = true, .convention = TWI_KERAS};
+    char name[96];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof name, i == 0 ? "conv2d.weight" : "conv2d_%zu.weight", i);
+        assert_int_equal(
+            twi_tensors_add(ctx, &weights.tensors, name, TWI_F32, 1, (size_t[]){1}, NULL, NULL),
+            TW_OK);
+    }
+    assert_int_equal(twi_keras_name_layers(ctx, twi_architecture_find(arch), &weights), TW_OK);
+    assert_false(weights.numbered);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%s.weight", names[i]);
+        assert_string_equal(weights.tensors.items[i].name, name);
+    }
+    twi_weights_free(&weights);
+}
+
+/* What Keras's own summaries of these networks list, not what order.c makes of them. */
+static void layers_come_in_keras_order(void **state)
+{
+    (void)state;
+    static const char *const resnet[] = {
+        "conv1_conv",          "conv2_block1_1_conv", "conv2_block1_2_conv", "conv2_block1_0_conv",
+        "conv2_block1_3_conv", "conv2_block2_1_conv", "conv2_block2_2_conv", "conv2_block2_3_conv",
+        "conv2_block3_1_conv", "conv2_block3_2_conv", "conv2_block3_3_conv", "conv3_block1_1_conv",
+        "conv3_block1_2_conv", "conv3_block1_0_conv", "conv3_block1_3_conv"};
+    static const char *const inception[] = {"conv2d",   "conv2d_1", "conv2d_2",  "conv2d_3",
+                                            "conv2d_4", "conv2d_8", "conv2d_6",  "conv2d_9",
+                                            "conv2d_5", "conv2d_7", "conv2d_10", "conv2d_11"};
+    expect_order("resnet50", TWI_LEN(resnet), resnet);
+    expect_order("inception_v3", TWI_LEN(inception), inception);
+}
+
 static void expect_refusal(const char *name, const char *arch, const char *words)
 {
     const twi_import_opts opts = {.arch = arch};
@@ -259,6 +296,7 @@ int main(void)
         cmocka_unit_test(kernels_are_turned_about),
         cmocka_unit_test(published_layouts_are_read),
         cmocka_unit_test(numbered_parts_are_known),
+        cmocka_unit_test(layers_come_in_keras_order),
         cmocka_unit_test(keras_3_is_read),
         cmocka_unit_test(keras_3_weights_are_named),
         cmocka_unit_test(other_architectures_are_refused),
