@@ -97,7 +97,6 @@ static void networks_grow_from_messages(void **state)
         {"vit_b_32", TWI_TORCHVISION, 24, 150},
         {"xception", TWI_KERAS, 4, 234},
         {"convnext_tiny", TWI_TORCHVISION, 4, 178},
-        {"nasnet_mobile", TWI_KERAS, 4, 1124},
         {"regnetx002", TWI_KERAS, 4, 220},
         {"regnety006", TWI_KERAS, 4, 310},
     };
