@@ -638,7 +638,7 @@ def rest():
     for name, depths in (("169", (6, 12, 32, 32)), ("201", (6, 12, 48, 32))):
         yield f"densenet{name}", bind(densenet, depths=depths), 64, True
     for i, depth in enumerate((1.1, 1.2, 1.4, 1.8, 2.2, 2.6, 3.1), 1):  # Tan and Le (2019), as Keras rounds them
-        yield f"efficientnet_b{i}", bind(efficientnet, depth=depth), 64, True
+        yield f"efficientnet_b{i}", bind(efficientnet, depth=depth), 64 if i < 4 else 128, True
     for i, depth in enumerate((1.1, 1.2, 1.4), 1):
         v2 = tuple(math.ceil(depth * n) for n in (1, 2, 2, 3, 5, 8))
         yield f"efficientnet_v2_b{i}", bind(efficientnet, v2=v2), 64, True
