@@ -1,6 +1,6 @@
-/* published.c - addresses and hashes: facts from the source of keras.applications (Keras 3; of RegNet,
- * which that has no more, tf-keras). A row can be pulled once topwork-import knows its architecture:
- * the program is asked, not this table. */
+/* published.c - addresses and hashes: facts from the source of keras.applications (Keras 3; of
+ * RegNet, which that has no more, tf-keras). A row can be pulled once topwork-import knows its
+ * architecture: the program is asked, not this table. */
 #include "api/published.h"
 #include "api/child.h"
 
