@@ -256,10 +256,10 @@ static void hostile_files_end_in_a_sentence(void **state)
 static void mutilate_keras_3(void)
 {
     cut_everywhere("vgg16", golden("vgg16_keras3.weights.h5"));
-    mutilate("vgg16", golden("vgg16_keras3.weights.h5"), 0, 40);
-    mutilate("vgg16", golden("vgg16_keras3_names.weights.h5"), 0, 20);
+    mutilate("vgg16", golden("vgg16_keras3.weights.h5"), 0, 24);
+    mutilate("vgg16", golden("vgg16_keras3_names.weights.h5"), 0, 12);
     cut_everywhere("vgg16", golden("vgg16_top.keras"));
-    mutilate("vgg16", golden("vgg16_top.keras"), 0, 30);
+    mutilate("vgg16", golden("vgg16_top.keras"), 0, 18);
 }
 
 static void hostile_keras_3_files_end_in_a_sentence(void **state)
