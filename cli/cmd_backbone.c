@@ -205,7 +205,7 @@ const command command_backbone_import = {
     .uses = import_uses,
     .use_count = LEN(import_uses),
     .description =
-        "Reads FILE, pretrained weights as Keras (HDF5) or torchvision (safetensors, by "
+        "Reads FILE, pretrained weights as Keras (HDF5, .keras) or torchvision (safetensors, by "
         "torchvision's names) publish "
         "them, checks every weight against the architecture, and writes one backbone file with "
         "graph, weights and "

@@ -30,9 +30,11 @@ static int run_info(session *s)
 
 static int run_clear(session *s)
 {
-    size_t bytes;
-    const tw_status status = tw_cache_clear(s->ctx, s->opts.cache, &bytes);
+    size_t bytes = 0, downloads = 0;
+    tw_status status = tw_cache_clear(s->ctx, s->opts.cache, &bytes);
+    if (status == TW_OK) status = tw_downloads_clear(s->ctx, s->opts.cache, &downloads);
     if (status != TW_OK) return session_fail(s, status, PHASE_WRITE);
+    bytes += downloads;
     if (s->opts.json) {
         js_object(&s->json, NULL);
         js_size(&s->json, "freed_bytes", bytes);
@@ -74,13 +76,15 @@ static const option_use clear_uses[] = {
 
 const command command_cache_clear = {
     .name = "cache clear",
-    .summary = "remove the feature cache",
+    .summary = "remove the feature cache and unfinished downloads",
     .operands = "",
     .uses = clear_uses,
     .use_count = LEN(clear_uses),
     .description =
-        "Removes the features that were kept, and nothing else from that folder. A run that is "
-        "using them is not disturbed.",
+        "Removes the features that were kept and what backbone pull has left of downloads that did "
+        "not end, and nothing else from that folder. A run that is using features is not "
+        "disturbed, "
+        "and neither is a download that is under way.",
     .output = "How much that freed.\n\n--json: {\"freed_bytes\"}.",
     .examples = "$ topwork cache clear\n",
     .run = run_clear,

@@ -205,16 +205,16 @@ typedef void (*tw_backbone_fn)(void *user, const char *name, const char *path);
 TW_API tw_status tw_backbone_list(tw_ctx *ctx, tw_backbone_fn fn, void *user);
 
 /* Imports a foreign weight file: starts the separate program topwork-import under memory and time
- * limits, which reads path (Keras HDF5 or torchvision-named safetensors as arch, "vgg16",
- * "sapling", ...; or an ONNX model, arch NULL) and writes the backbone file out_path atomically.
- * opts_json: NULL, or a JSON object with any of "name" (text), "dtype" ("f32" or "f16": how weights
- * are stored), "labels" (path of a file of class names, one a line), "feature" (ONNX: the node or
- * value that is the features; without it what comes before the classifier), "recipe" (an object
- * whose keys replace those of the architecture's recipe). TW_ERR_ARG: an unknown key, architecture
- * or node. TW_ERR_FORMAT: path is damaged or holds other weights. TW_ERR_UNSUPPORTED: it has
- * operators that are not read; all are named. TW_ERR_IO: path cannot be read, or out_path cannot be
- * written: what was there is still there. TW_ERR_NOMEM: the limits on the child's memory or time
- * were met.
+ * limits, which reads path (Keras HDF5 or .keras, or torchvision-named safetensors, as arch,
+ * "vgg16", "sapling", ...; or an ONNX model, arch NULL) and writes the backbone file out_path
+ * atomically. opts_json: NULL, or a JSON object with any of "name" (text), "dtype" ("f32" or "f16":
+ * how weights are stored), "labels" (path of a file of class names, one a line), "feature" (ONNX:
+ * the node or value that is the features; without it what comes before the classifier), "recipe"
+ * (an object whose keys replace those of the architecture's recipe). TW_ERR_ARG: an unknown key,
+ * architecture or node. TW_ERR_FORMAT: path is damaged or holds other weights. TW_ERR_UNSUPPORTED:
+ * it has operators that are not read; all are named. TW_ERR_IO: path cannot be read, or out_path
+ * cannot be written: what was there is still there. TW_ERR_NOMEM: the limits on the child's memory
+ * or time were met.
  */
 TW_API tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch,
                                     const char *opts_json, const char *out_path);
@@ -316,6 +316,10 @@ TW_API tw_status tw_cache_describe(tw_ctx *ctx, tw_cache *cache, tw_cache_info *
  * *bytes is what that freed. Nothing there is no error. Files that are not the cache's stay
  * (TW_ERR_IO says so). A process that has it open goes on with its own copy. */
 TW_API tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
+/* Removes what tw_backbone_pull() has left of downloads in the same folder, which a later pull
+ * would have gone on from; *bytes is what that freed. What another process is fetching stays, and
+ * so do files that no pull has made. */
+TW_API tw_status tw_downloads_clear(tw_ctx *ctx, const char *folder, size_t *bytes);
 
 /* ---- features ------------------------------------------------------------------------------ */
 

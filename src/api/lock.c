@@ -44,6 +44,22 @@ tw_status twi_lock_take(tw_ctx *ctx, const char *path, twi_lock *out)
     }
 }
 
+tw_status twi_lock_try(tw_ctx *ctx, const char *path, twi_lock *out)
+{
+    char *copy = NULL;
+    *out = (twi_lock){.fd = -1};
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    if (fd < 0) return twi_fail_errno(ctx, errno, "%s: cannot be made", path);
+    tw_status st = TW_OK;
+    const bool held = flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(path, fd);
+    if (held) st = twi_strdup(ctx, path, &copy);
+    if (held && st == TW_OK)
+        *out = (twi_lock){fd, copy};
+    else
+        close(fd);
+    return st;
+}
+
 void twi_lock_release(twi_lock *lock)
 {
     if (lock->path) unlink(lock->path);

@@ -32,6 +32,7 @@
 static const char recipe_keras[] = KERAS(224, CAFFE);
 static const char recipe_keras_tf[] = KERAS(224, TF);
 static const char recipe_keras_torch[] = KERAS(224, TORCH);
+static const char recipe_keras_unit[] = KERAS(224, UNIT);
 static const char recipe_torchvision[] = TORCHVISION(224, 256, "bilinear", TORCH);
 static const char recipe_squeezenet[] = TORCHVISION(224, 256, "bilinear", CAFFE_ROUNDED);
 /* Trained at 64 on Tiny-ImageNet with these statistics, used at twice that; short side 1.1 x input.
@@ -88,6 +89,15 @@ static const size_t sizes_12_12[] = {12, 12, 0};
 static const size_t sizes_24_16[] = {24, 16, 0};
 static const size_t sizes_2_2_6_2[] = {2, 2, 6, 2, 0};
 static const size_t sizes_2_2_18_2[] = {2, 2, 18, 2, 0};
+static const size_t sizes_4_4_4[] = {4, 4, 4, 0};
+static const size_t sizes_6_6_6[] = {6, 6, 6, 0};
+static const size_t sizes_1_1_4_7[] = {1, 1, 4, 7, 0};
+static const size_t sizes_1_3_5_7[] = {1, 3, 5, 7, 0};
+static const size_t sizes_1_3_7_4[] = {1, 3, 7, 4, 0};
+static const size_t sizes_2_5_14_2[] = {2, 5, 14, 2, 0};
+static const size_t sizes_2_5_11_1[] = {2, 5, 11, 1, 0};
+static const size_t sizes_2_6_12_2[] = {2, 6, 12, 2, 0};
+static const size_t sizes_2_7_14_2[] = {2, 7, 14, 2, 0};
 
 /* One row a line. */
 /* clang-format off */
@@ -125,6 +135,8 @@ static const twi_architecture architectures[] = {
     {"googlenet", "GoogLeNet (Inception v1) with batch norm: torchvision names", {[TWI_TORCHVISION] = TORCHVISION(224, 256, "bilinear", HALF)}, twi_googlenet_build, NULL, 0},
     {"inception_v3", "Inception v3: Keras HDF5 or torchvision names", {[TWI_TORCHVISION] = TORCHVISION(299, 342, "bilinear", HALF), [TWI_KERAS] = KERAS(299, TF)}, twi_inception_build, NULL, 0},
     {"inception_resnet_v2", "Inception-ResNet v2: Keras HDF5", {[TWI_KERAS] = KERAS(299, TF)}, twi_inception_resnet_build, NULL, 0},
+    {"nasnet_mobile", "NASNet-A (4 @ 1056): Keras HDF5", {[TWI_KERAS] = recipe_keras_tf}, twi_nasnet_build, sizes_4_4_4, 0},
+    {"nasnet_large", "NASNet-A (6 @ 4032): Keras HDF5", {[TWI_KERAS] = KERAS(331, TF)}, twi_nasnet_build, sizes_6_6_6, 1},
     {"xception", "Xception: Keras HDF5", {[TWI_KERAS] = KERAS(299, TF)}, twi_xception_build, NULL, 0},
     {"mobilenet", "MobileNet of any width: Keras HDF5", {[TWI_KERAS] = recipe_keras_tf}, twi_mobilenet_build, sizes_1_2_1_2_1_2_1_1_1_1_1_2_1, 0},
     {"mobilenet_v2", "MobileNet V2 of any width: Keras HDF5 or torchvision names", {[TWI_TORCHVISION] = recipe_torchvision, [TWI_KERAS] = recipe_keras_tf}, twi_mobilenet_v2_build, NULL, 0},
@@ -167,6 +179,30 @@ static const twi_architecture architectures[] = {
     {"regnet_x_8gf", "RegNet: torchvision names", {[TWI_TORCHVISION] = recipe_torchvision}, twi_regnet_build, sizes_2_5_15_1, 0},
     {"regnet_x_16gf", "RegNet: torchvision names", {[TWI_TORCHVISION] = recipe_torchvision}, twi_regnet_build, sizes_2_6_13_1, 0},
     {"regnet_x_32gf", "RegNet: torchvision names", {[TWI_TORCHVISION] = recipe_torchvision}, twi_regnet_build, sizes_2_7_13_1, 0},
+    {"regnetx002", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_1_4_7, 0},
+    {"regnetx004", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_2_7_12, 0},
+    {"regnetx006", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_3_5_7, 0},
+    {"regnetx008", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_3_7_5, 0},
+    {"regnetx016", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_4_10_2, 0},
+    {"regnetx032", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_6_15_2, 0},
+    {"regnetx040", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_14_2, 0},
+    {"regnetx064", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_4_10_1, 0},
+    {"regnetx080", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_15_1, 0},
+    {"regnetx120", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_11_1, 0},
+    {"regnetx160", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_6_13_1, 0},
+    {"regnetx320", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_7_13_1, 0},
+    {"regnety002", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_1_4_7, 1},
+    {"regnety004", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_3_6_6, 1},
+    {"regnety006", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_3_7_4, 1},
+    {"regnety008", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_1_3_8_2, 1},
+    {"regnety016", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_6_17_2, 1},
+    {"regnety032", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_13_1, 1},
+    {"regnety040", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_6_12_2, 1},
+    {"regnety064", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_7_14_2, 1},
+    {"regnety080", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_4_10_1, 1},
+    {"regnety120", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_11_1, 1},
+    {"regnety160", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_4_11_1, 1},
+    {"regnety320", "RegNet: Keras HDF5", {[TWI_KERAS] = recipe_keras_unit}, twi_regnet_build, sizes_2_5_12_1, 1},
     {"convnext_tiny", "ConvNeXt: Keras HDF5 or torchvision names", {[TWI_TORCHVISION] = TORCHVISION(224, 236, "bilinear", TORCH), [TWI_KERAS] = recipe_keras_torch}, twi_convnext_build, sizes_3_3_9_3, 0},
     {"convnext_small", "ConvNeXt: Keras HDF5 or torchvision names", {[TWI_TORCHVISION] = TORCHVISION(224, 230, "bilinear", TORCH), [TWI_KERAS] = recipe_keras_torch}, twi_convnext_build, sizes_3_3_27_3, 0},
     {"convnext_base", "ConvNeXt: Keras HDF5 or torchvision names", {[TWI_TORCHVISION] = TORCHVISION(224, 232, "bilinear", TORCH), [TWI_KERAS] = recipe_keras_torch}, twi_convnext_build, sizes_3_3_27_3, 0},

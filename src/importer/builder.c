@@ -20,7 +20,7 @@ twi_layer_name twi_name(const char *format, ...)
 
 void twi_builder_start(tw_ctx *ctx, const twi_weights *weights, twi_builder *b)
 {
-    *b = (twi_builder){.ctx = ctx, .weights = weights};
+    *b = (twi_builder){.ctx = ctx, .weights = weights, .plan = weights->plan};
     b->status = twi_network_new(ctx, 3, &b->network);
     if (b->status == TW_OK) b->status = twi_zalloc(ctx, weights->tensors.n, &b->used);
     /* Nodes point into the list of weights: room for all that can come keeps it where it is. */
@@ -35,9 +35,23 @@ void twi_builder_start(tw_ctx *ctx, const twi_weights *weights, twi_builder *b)
 
 bool twi_builder_has(const twi_builder *b, const char *prefix)
 {
+    if (b->plan) return twi_plan_has(b->plan, &b->weights->tensors, prefix);
     for (size_t i = 0; i < b->weights->tensors.n; i++)
         if (strncmp(b->weights->tensors.items[i].name, prefix, strlen(prefix)) == 0) return true;
     return false;
+}
+
+twi_layer_name twi_builder_ending(const twi_builder *b, const char *tail)
+{
+    const twi_layer_name end = twi_name("%s.weight", tail);
+    const size_t length = strlen(end.text);
+    for (size_t i = 0; i < b->weights->tensors.n; i++) {
+        const char *name = b->weights->tensors.items[i].name;
+        const size_t all = strlen(name), part = strlen(".weight");
+        if (all >= length && strcmp(name + all - length, end.text) == 0)
+            return twi_name("%.*s", (int)(all - part), name);
+    }
+    return twi_name("%s", "");
 }
 
 size_t twi_builder_channels(const twi_builder *b, uint32_t node)
@@ -107,7 +121,7 @@ static bool shape_fits(const twi_tensor *t, size_t rank, const size_t *need)
 /* The weight called name of shape need [rank] (0: any size), or NULL. */
 static const twi_tensor *look_up(twi_builder *b, const char *name, size_t rank, const size_t *need)
 {
-    if (b->status != TW_OK) return NULL;
+    if (b->status != TW_OK || b->plan) return NULL;
     const twi_tensors *all = &b->weights->tensors;
     const twi_tensor *t = twi_tensors_find(all, name);
     if (!t) {
@@ -167,7 +181,7 @@ static const twi_tensor *claim(twi_builder *b, const char *layer, const char *pa
 const twi_tensor *twi_builder_rows(twi_builder *b, const char *weight, const char *as, size_t start,
                                    size_t rows)
 {
-    if (b->status != TW_OK) return NULL;
+    if (b->status != TW_OK || b->plan) return NULL;
     const twi_tensor *t = twi_tensors_find(&b->weights->tensors, weight);
     if (!t || t->rank == 0 || rows == 0 || start > t->dims[0] || rows > t->dims[0] - start) {
         twi_builder_fail(b, "weight %s has no rows %zu to %zu", weight, start, start + rows);
@@ -185,7 +199,7 @@ const twi_tensor *twi_builder_fresh(twi_builder *b, const char *name, size_t ran
                                     const size_t *dims, float **values)
 {
     void *data = NULL;
-    if (b->status != TW_OK) return NULL;
+    if (b->status != TW_OK || b->plan) return NULL;
     twi_tensors *list = &b->network->weights;
     if (list->n == list->capacity)
         b->status = twi_fail(b->ctx, TW_ERR_FORMAT, "more tensors than %zu weights can make",
@@ -199,12 +213,61 @@ const twi_tensor *twi_builder_fresh(twi_builder *b, const char *name, size_t ran
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
+/* Keras's word for what has weights and only one class; NULL: another. */
+static const char *kind_of(twi_op op)
+{
+    switch (op) {
+    case TWI_OP_CONV:
+        return "conv2d";
+    case TWI_OP_DENSE:
+        return "dense";
+    case TWI_OP_BATCH_NORM:
+        return "batch_normalization";
+    case TWI_OP_LAYER_NORM:
+        return "layer_normalization";
+    default:
+        return NULL;
+    }
+}
+
+uint32_t twi_build_layer(twi_builder *b, const twi_node *proto, struct twi_extent extent,
+                         const char *kind)
+{
+    if (!b->plan || b->status != TW_OK) return twi_build_node(b, proto, extent);
+    uint32_t id = 0;
+    if (extent.side == 0 && proto->n_inputs > 0) extent.side = b->extents[proto->inputs[0]].side;
+    b->status = twi_plan_add(b->ctx, b->plan, kind ? kind : kind_of(proto->op),
+                             proto->name ? proto->name : "", proto->n_inputs, proto->inputs, &id);
+    if (b->status == TW_OK) b->status = twi_grow(b->ctx, &b->extents, &b->capacity, id + 1U);
+    if (b->status != TW_OK) return 0;
+    b->extents[id] = extent;
+    return id;
+}
+
+uint32_t twi_build_pass(twi_builder *b, uint32_t in)
+{
+    if (!b->plan) return in;
+    const twi_node node = {.op = TWI_OP_PAD, .n_inputs = 1, .inputs = &in};
+    return twi_build_node(b, &node, (struct twi_extent){.channels = 0});
+}
+
+void twi_builder_enter(twi_builder *b)
+{
+    if (b->plan) twi_plan_enter(b->plan);
+}
+
+void twi_builder_leave(twi_builder *b)
+{
+    if (b->plan) twi_plan_leave(b->plan);
+}
+
 uint32_t twi_build_node(twi_builder *b, const twi_node *proto, struct twi_extent extent)
 {
     uint32_t id = 0;
     char name[64];
     twi_node node = *proto;
     if (b->status != TW_OK) return 0;
+    if (b->plan) return twi_build_layer(b, proto, extent, NULL);
     if (!node.name) {
         snprintf(name, sizeof name, "%s%zu", twi_op_name(node.op), b->network->n);
         node.name = name;
@@ -303,8 +366,8 @@ uint32_t twi_build_conv(twi_builder *b, uint32_t in, const char *name, twi_taps 
     const size_t groups = groups_of(b, name, channels, taps.groups);
     const size_t need[] = {taps.groups == TWI_DEPTHWISE ? channels : taps.out, channels / groups,
                            taps.kernel, taps.width > 0 ? taps.width : taps.kernel};
-    const bool summed =
-        b->weights->convention == TWI_KERAS && groups > 1 && taps.groups != TWI_DEPTHWISE;
+    const bool summed = b->weights->convention == TWI_KERAS && groups > 1 &&
+                        taps.groups != TWI_DEPTHWISE && taps.groups != TWI_GROUPED;
     const twi_tensor *weight =
         summed ? claim_summed(b, name, (const size_t[]){channels, need[1], need[2], need[3]})
                : claim_kernel(b, name, need);
@@ -317,7 +380,9 @@ uint32_t twi_build_conv(twi_builder *b, uint32_t in, const char *name, twi_taps 
                            .params = {weight, taps.bias ? claim(b, name, "bias", 1, &out) : NULL},
                            .window = window_of(taps, twi_builder_side(b, in), &side),
                            .groups = groups};
-    return twi_build_node(b, &node, (struct twi_extent){out, side});
+    const bool depthwise = summed || (taps.groups == TWI_DEPTHWISE && !taps.conv2d);
+    return twi_build_layer(b, &node, (struct twi_extent){out, side},
+                           depthwise ? "depthwise_conv2d" : "conv2d");
 }
 
 uint32_t twi_build_norm(twi_builder *b, uint32_t in, const char *name, twi_style style)
@@ -444,8 +509,13 @@ static tw_status check_all_used(const twi_builder *b)
 
 tw_status twi_builder_finish(twi_builder *b, uint32_t feature, uint32_t logits, twi_network **out)
 {
-    if (b->status == TW_OK) b->status = check_all_used(b);
-    if (b->status == TW_OK) {
+    if (b->plan) {
+        if (b->status == TW_OK)
+            b->status = twi_plan_sort(b->ctx, b->plan, logits == TWI_NO_NODE ? feature : logits);
+    } else if (b->status == TW_OK) {
+        b->status = check_all_used(b);
+    }
+    if (b->status == TW_OK && !b->plan) {
         b->network->feature = feature;
         b->network->logits = logits;
         *out = b->network, b->network = NULL; /* handed over */

@@ -4,6 +4,7 @@
 #define TWI_IMPORTER_BUILDER_H
 
 #include "importer/importer.h"
+#include "importer/order.h"
 
 typedef struct twi_builder {
     tw_ctx *ctx;
@@ -15,6 +16,7 @@ typedef struct twi_builder {
         size_t side;     /* pixels a side of a map; it is square where pictures are */
     } * extents;         /* [network->n] of each value */
     size_t capacity;     /* of extents */
+    twi_plan *plan;      /* not NULL: layers are listed, and no network is made */
     tw_status status;
 } twi_builder;
 
@@ -37,6 +39,7 @@ typedef struct twi_taps { /* a window of convolutions and pools */
     /* TensorFlow's "same": pad is ignored, and what is odd of the padding goes to the end. In all
      * ceil(side / stride) windows. */
     bool same;
+    bool conv2d; /* convolution: Keras's Conv2D even where it is depthwise */
 } twi_taps;
 #define TWI_DEPTHWISE (SIZE_MAX - 1)
 #define TWI_GROUPED   SIZE_MAX
@@ -64,6 +67,9 @@ void twi_builder_start(tw_ctx *ctx, const twi_weights *weights, twi_builder *bui
 
 /* True when a weight's name starts with prefix. */
 bool twi_builder_has(const twi_builder *builder, const char *prefix);
+
+/* The layer that a weight "<layer>.weight" is of whose layer ends in tail, or "". */
+twi_layer_name twi_builder_ending(const twi_builder *builder, const char *tail);
 
 /* Each appends a node called name over the values in, and gives its index. */
 uint32_t twi_build_conv(twi_builder *b, uint32_t in, const char *name, twi_taps taps);
@@ -107,6 +113,16 @@ uint32_t twi_build_classifier(twi_builder *b, uint32_t in, const char *name);
 /* For what has no function of its own. proto's inputs must be nodes, its params from claims. name
  * NULL: by operator and number. side 0: the first input's. */
 uint32_t twi_build_node(twi_builder *b, const twi_node *proto, struct twi_extent extent);
+/* The same for a layer with weights. kind: how Keras 3 calls its class in files ("conv2d"); NULL:
+ * proto's operator says it. */
+uint32_t twi_build_layer(twi_builder *b, const twi_node *proto, struct twi_extent extent,
+                         const char *kind);
+/* Nothing but a step in twi_builder's plan: a layer of Keras's that has no node here, because its
+ * neighbour does its work, between two whose order hangs on how many stand between. */
+uint32_t twi_build_pass(twi_builder *b, uint32_t in);
+/* What comes between stands in a Sequential of Keras's. */
+void twi_builder_enter(twi_builder *b);
+void twi_builder_leave(twi_builder *b);
 typedef enum twi_form {
     TWI_AS_IS,
     TWI_SQUEEZED, /* without dimensions of 1 */
@@ -161,6 +177,6 @@ twi_build_fn twi_vgg_bn_build, twi_squeezenet_1_0_build, twi_resnext_build, twi_
     twi_googlenet_build, twi_inception_build, twi_shufflenet_build, twi_mnasnet_build,
     twi_mobilenet_build, twi_mobilenet_v2_build, twi_mobilenet_v3_build, twi_efficientnet_build,
     twi_efficientnet_v2_build, twi_regnet_build, twi_convnext_build, twi_vit_build, twi_swin_build,
-    twi_resnet_v2_build, twi_xception_build, twi_inception_resnet_build;
+    twi_resnet_v2_build, twi_xception_build, twi_inception_resnet_build, twi_nasnet_build;
 
 #endif

@@ -34,7 +34,7 @@ static uint32_t block(const convnext *c, uint32_t in, size_t stage, size_t i)
                                     : twi_name("features.%zu.%zu", 2 * stage + 1, i);
     const char *n = name.text;
     const twi_taps seven = {
-        .kernel = 7, .stride = 1, .pad = 3, .bias = true, .groups = TWI_DEPTHWISE};
+        .kernel = 7, .stride = 1, .pad = 3, .bias = true, .groups = TWI_DEPTHWISE, .conv2d = true};
     uint32_t at = twi_build_conv(
         b, in, twi_name(c->keras ? "%s_depthwise_conv" : "%s.block.0", n).text, seven);
     at = twi_build_layer_norm(b, at, twi_name(c->keras ? "%s_layernorm" : "%s.block.2", n).text,
@@ -61,8 +61,10 @@ static uint32_t downsample(const convnext *c, uint32_t in, size_t stage)
     const twi_layer_name conv =
         c->keras ? twi_name("%s_downsampling_conv_%zu", c->prefix.text, stage - 1)
                  : twi_name("features.%zu.1", 2 * stage);
-    return twi_build_conv(c->b, twi_build_layer_norm(c->b, in, norm.text, epsilon), conv.text,
-                          halve);
+    twi_builder_enter(c->b);
+    in = twi_build_conv(c->b, twi_build_layer_norm(c->b, in, norm.text, epsilon), conv.text, halve);
+    twi_builder_leave(c->b);
+    return in;
 }
 
 tw_status twi_convnext_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,
@@ -73,10 +75,12 @@ tw_status twi_convnext_build(tw_ctx *ctx, const twi_architecture *self, const tw
     const char *p = c.prefix.text;
     const twi_taps patch = {.kernel = 4, .stride = 4, .bias = true};
     twi_builder_start(ctx, weights, &b);
+    twi_builder_enter(&b);
     uint32_t at =
         twi_build_conv(&b, 0, c.keras ? twi_name("%s_stem_conv", p).text : "features.0.0", patch);
     at = twi_build_layer_norm(
         &b, at, c.keras ? twi_name("%s_stem_layernorm", p).text : "features.0.1", epsilon);
+    twi_builder_leave(&b);
     for (size_t stage = 0; self->sizes[stage] > 0; stage++) {
         if (stage > 0) at = downsample(&c, at, stage);
         for (size_t i = 0; i < self->sizes[stage]; i++) at = block(&c, at, stage, i);

@@ -92,6 +92,14 @@ static uint32_t normalise(twi_builder *b)
     static const double deviation[3] = {0.229, 0.224, 0.225};
     const size_t three = 3;
     float mean[3], variance[3], *shift, *scale;
+    const uint32_t input = 0;
+    if (b->plan)
+        return twi_build_layer(b,
+                               &(twi_node){.op = TWI_OP_MUL_CONSTANT,
+                                           .name = "normalization",
+                                           .n_inputs = 1,
+                                           .inputs = &input},
+                               (struct twi_extent){.channels = 3}, "normalization");
     const twi_tensor *m = twi_builder_expect(b, "normalization.running_mean", 1, &three);
     const twi_tensor *v = twi_builder_expect(b, "normalization.running_var", 1, &three);
     const twi_tensor *minus = twi_builder_fresh(b, "normalization.shift", 1, &three, &shift);
@@ -107,7 +115,6 @@ static uint32_t normalise(twi_builder *b)
         shift[c] = -mean[c];
         scale[c] = (float)((set ? 1 / sqrt(deviation[c]) : 1) / (root > 1e-7 ? root : 1e-7));
     }
-    const uint32_t input = 0;
     twi_node node = {.op = TWI_OP_ADD_CONSTANT, .n_inputs = 1, .inputs = &input, .params = {minus}};
     const uint32_t at = twi_build_node(b, &node, (struct twi_extent){.channels = 3});
     node = (twi_node){.op = TWI_OP_MUL_CONSTANT, .n_inputs = 1, .inputs = &at, .params = {times}};

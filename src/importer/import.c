@@ -1,6 +1,7 @@
 /* import.c - the whole line: read, build, check, convert, write. */
 #include "importer/importer.h"
 #include "importer/onnx/onnx.h"
+#include "importer/order.h"
 #include "importer/recipe.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -324,7 +325,8 @@ static tw_status from_architecture(import_job *job)
     if (st != TW_OK) return st;
     const int64_t side = twi_json_as_integer(twi_json_get(job->recipe, "height"), 0);
     if (side > 0 && side <= 16384) job->weights.side = (size_t)side;
-    st = job->arch->build(job->ctx, job->arch, &job->weights, &job->network);
+    if (job->weights.numbered) st = twi_keras_name_layers(job->ctx, job->arch, &job->weights);
+    if (st == TW_OK) st = job->arch->build(job->ctx, job->arch, &job->weights, &job->network);
     return st == TW_ERR_FORMAT || st == TW_ERR_UNSUPPORTED
                ? twi_fail_prefix(job->ctx, st, "%s: ", job->path)
                : st;

@@ -24,20 +24,23 @@ typedef struct twi_weights {
     twi_convention convention;
     size_t side; /* of the pictures the network is built for (its recipe's height): padding and
                   * windows of some networks depend on it. 0: 224 */
-    const char *format; /* "safetensors", "keras-hdf5"; static */
-    char *classes;      /* class names that the file itself carries, one a line; NULL: none */
-    void *owner;        /* what keeps the data alive */
+    const char *format;    /* "safetensors", "keras-hdf5"; static */
+    struct twi_plan *plan; /* builders list layers here instead of making a network; NULL: they make
+                            * it */
+    bool numbered; /* layers are called by class and number ("conv2d_7"): see importer/order.h */
+    char *classes; /* class names that the file itself carries, one a line; NULL: none */
+    void *owner;   /* what keeps the data alive */
     void (*release)(void *owner);
 } twi_weights;
 void twi_weights_free(twi_weights *weights); /* zeroes it */
 
 typedef struct twi_weights_reader { /* a row of the table in readers.c */
     const char *format;
-    bool (*recognises)(const unsigned char *head, size_t size);
+    bool (*recognises)(const unsigned char *data, size_t size); /* of the whole file */
     tw_status (*read)(tw_ctx *ctx, const char *path, twi_weights *out);
 } twi_weights_reader;
 
-/* Reads path with the reader that recognises its first bytes. TW_ERR_UNSUPPORTED: none does. */
+/* Reads path with the first reader that recognises it. TW_ERR_UNSUPPORTED: none does. */
 tw_status twi_weights_read(tw_ctx *ctx, const char *path, twi_weights *out);
 
 typedef struct twi_architecture { /* a row of the table in architectures.c */

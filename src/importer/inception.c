@@ -111,7 +111,12 @@ static uint32_t block_e(inception *n, uint32_t in)
     parts[3] = unit(n, at, "branch3x3dbl_3a", short_row);
     parts[4] = unit(n, at, "branch3x3dbl_3b", short_column);
     parts[5] = unit(n, smooth(n, in), "branch_pool", point);
-    return twi_build_join(n->b, 6, parts);
+    if (!n->b->plan) return twi_build_join(n->b, 6, parts);
+    /* Keras joins by twos first, which its order of layers hangs on. */
+    parts[1] = twi_build_join(n->b, 2, parts + 1);
+    parts[2] = twi_build_join(n->b, 2, parts + 3);
+    parts[3] = parts[5];
+    return twi_build_join(n->b, 4, parts);
 }
 
 tw_status twi_inception_build(tw_ctx *ctx, const twi_architecture *self, const twi_weights *weights,

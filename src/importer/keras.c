@@ -81,6 +81,34 @@ bool twi_keras_owner(const char *weight, char *owner, size_t room)
     return true;
 }
 
+const char *twi_keras_numbered_part(const char *group, size_t i, size_t n)
+{
+    /* In the order in which Keras's layers make their weights; norms may lack scale (Inception's
+     * do) but no more. */
+    static const struct {
+        const char *kind;
+        size_t n; /* arrays; 0: any number */
+        const char *parts[4];
+    } rows[] = {
+        {"conv2d", 0, {"weight", "bias"}},
+        {"dense", 0, {"weight", "bias"}},
+        {"depthwise_conv2d", 0, {"weight", "bias"}},
+        {"separable_conv2d", 0, {"weight", "pointwise.weight", "bias"}},
+        {"batch_normalization", 4, {"weight", "bias", "running_mean", "running_var"}},
+        {"batch_normalization", 3, {"bias", "running_mean", "running_var"}},
+        {"layer_normalization", 2, {"weight", "bias"}},
+        {"normalization", 0, {"running_mean", "running_var", "count"}},
+        {"layer_scale", 1, {"weight"}},
+    };
+    const char *slash = strrchr(group, '/'), *kind = slash ? slash + 1 : group;
+    const size_t length = without_number(kind, strlen(kind));
+    for (size_t r = 0; r < TWI_LEN(rows); r++)
+        if (strlen(rows[r].kind) == length && memcmp(rows[r].kind, kind, length) == 0 &&
+            (rows[r].n == 0 || rows[r].n == n))
+            return i < TWI_LEN(rows[r].parts) ? rows[r].parts[i] : NULL;
+    return NULL;
+}
+
 bool twi_keras_dims(size_t rank, const size_t *dims, size_t *out)
 {
     if (rank == 1) {

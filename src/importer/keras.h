@@ -17,6 +17,10 @@ bool twi_keras_is_nested(const char *const *weights, size_t n);
 /* The layer "b" of "a/b/kernel:0" into owner [room]. false: there is none that fits. */
 bool twi_keras_owner(const char *weight, char *owner, size_t room);
 
+/* What array number i of n is of a layer in Keras 3's files, whose group is called group
+ * ("conv2d_3", "sequential/conv2d"): as twi_keras_part() says it, or "count", or NULL. */
+const char *twi_keras_numbered_part(const char *group, size_t i, size_t n);
+
 /* The dimensions that dims [rank] have after twi_keras_reorder(). Ranks 1, 2 and 4 only; false
  * otherwise. */
 bool twi_keras_dims(size_t rank, const size_t *dims, size_t *out);

@@ -137,15 +137,21 @@ uint32_t twi_build_pixel_dense(twi_builder *b, uint32_t in, const char *name, bo
                            .inputs = &in,
                            .params = {weight, shift},
                            .groups = 1};
-    return twi_build_node(b, &node, (struct twi_extent){.channels = out});
+    return twi_build_layer(b, &node, (struct twi_extent){.channels = out}, "dense");
 }
 
 uint32_t twi_build_with_weight(twi_builder *b, uint32_t in, twi_op op, const char *name,
                                size_t rank, const size_t *need)
 {
+    const char *dot = strrchr(name, '.');
+    const twi_layer_name layer = twi_name("%.*s", dot ? (int)(dot - name) : 0, name);
     const twi_node node = {.op = op,
+                           .name = b->plan ? layer.text : NULL,
+                           .n_inputs = 1,
+                           .inputs = &in,
                            .params = {twi_builder_claim(b, name, rank, need, TWI_SQUEEZED)}};
-    return simple(b, node, in);
+    return twi_build_layer(b, &node, (struct twi_extent){.channels = twi_builder_channels(b, in)},
+                           "layer_scale");
 }
 
 uint32_t twi_build_classifier(twi_builder *b, uint32_t in, const char *name)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const twi_weights_reader *const readers[] = {&twi_hdf5_reader, &twi_safetensors_reader,
-                                                    &twi_npz_reader};
+                                                    &twi_keras_archive_reader, &twi_npz_reader};
 
 void twi_weights_free(twi_weights *weights)
 {
@@ -25,20 +25,19 @@ static tw_status refuse(tw_ctx *ctx, const char *path, const unsigned char *head
                         path);
     return twi_fail(ctx, TW_ERR_UNSUPPORTED,
                     "%s: not a weight file this program reads; need safetensors, NumPy's .npz or "
-                    "Keras HDF5",
+                    "Keras HDF5 or .keras",
                     path);
 }
 
 tw_status twi_weights_read(tw_ctx *ctx, const char *path, twi_weights *out)
 {
-    unsigned char head[16] = {0};
+    const twi_weights_reader *reader = NULL;
     twi_map map;
     tw_status st = twi_map_open(ctx, path, &map);
     if (st != TW_OK) return st;
-    const size_t size = map.size < sizeof head ? map.size : sizeof head;
-    if (size > 0) memcpy(head, map.data, size);
+    for (size_t i = 0; i < TWI_LEN(readers) && !reader; i++)
+        if (readers[i]->recognises(map.data, map.size)) reader = readers[i];
+    if (!reader) st = refuse(ctx, path, map.data, map.size);
     twi_map_close(&map);
-    for (size_t i = 0; i < TWI_LEN(readers); i++)
-        if (readers[i]->recognises(head, size)) return readers[i]->read(ctx, path, out);
-    return refuse(ctx, path, head, size);
+    return reader ? reader->read(ctx, path, out) : st;
 }

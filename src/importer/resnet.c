@@ -95,7 +95,9 @@ static uint32_t residual_block(const residual *r, uint32_t in, place at, size_t 
         shortcut = conv_norm(r, in, at, (twi_taps){.kernel = 1, .stride = stride, .out = out});
     }
     const twi_layer_name sum = block_node(r, at.stage, at.block, "add");
-    const uint32_t added = twi_build_add(r->b, branch, shortcut, sum.text);
+    /* Keras names the shortcut first, which its order of layers hangs on. */
+    const uint32_t added = r->b->plan ? twi_build_add(r->b, shortcut, branch, sum.text)
+                                      : twi_build_add(r->b, branch, shortcut, sum.text);
     return twi_build_relu(r->b, added, block_node(r, at.stage, at.block, "out").text);
 }
 

@@ -49,3 +49,10 @@ tw_status tw_cache_clear(tw_ctx *ctx, const char *folder, size_t *bytes)
     *bytes = 3 << 20;
     return planned(ctx, "tw_cache_clear");
 }
+
+tw_status tw_downloads_clear(tw_ctx *ctx, const char *folder, size_t *bytes)
+{
+    (void)folder;
+    *bytes = 1 << 20;
+    return planned(ctx, "tw_downloads_clear");
+}

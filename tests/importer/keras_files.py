@@ -1,7 +1,9 @@
 """Weight files in the layouts that Keras has published, with any widths. `/usr/bin/python3 keras_files.py FOLDER`
 makes the small ones that keras_test.c reads (committed in golden/); parity.py makes full-size ones."""
+import json
 import os
 import sys
+import zipfile
 
 import h5py
 import numpy as np
@@ -86,6 +88,30 @@ def write(path, layers, values, names="keras2", strings="fixed", inside=None, sp
                 number += 1
 
 
+CLASSES = {"conv2d": "Conv2D", "dense": "Dense", "flatten": "Flatten", "max_pooling2d": "MaxPooling2D", "input_layer": "InputLayer"}
+
+
+def write3(path, layers, values, names):
+    """Keras 3's .weights.h5: groups by class and number (keras/src/saving/saving_lib.py), names as later versions
+    write them or none. Returns the config.json of a .keras archive."""
+    rows, used, number = [], {}, 0
+    with h5py.File(path, "w") as file:
+        for layer, weights in layers:
+            kind = ("conv2d" if "conv" in layer else "dense" if weights else "max_pooling2d" if "pool" in layer else
+                    "flatten" if layer == "flatten" else "input_layer")
+            used[kind] = used.get(kind, -1) + 1
+            variables = file.create_group(f"layers/{kind}{f'_{used[kind]}' if used[kind] else ''}/vars")
+            if names:
+                variables.attrs["name"] = layer
+            for i, (part, shape) in enumerate(weights):
+                variables.create_dataset(str(i), data=values(shape, number, part))
+                number += 1
+            rows.append({"module": "keras.layers", "class_name": CLASSES[kind], "config": {"name": layer}})
+        file.create_group("vars")
+        file.create_group("optimizer/vars").create_dataset("0", data=np.array(3, np.int64))
+    return {"module": "keras.src.models.functional", "class_name": "Functional", "config": {"name": "vgg16", "layers": rows}}
+
+
 def main(folder):
     def plain(shape, number, part):
         return formula(shape, number)
@@ -94,6 +120,21 @@ def main(folder):
     write(os.path.join(folder, "vgg16_keras1.h5"), vgg_layers(VGG16, narrow, False), plain, names="keras1")
     write(os.path.join(folder, "vgg16_top.h5"), vgg_layers(VGG16, narrow, True, fc=5, classes=3), plain,
           strings="variable", inside="model_weights", split=5, compression="gzip", shuffle=True)
+    bare = vgg_layers(VGG16, narrow, False)
+    write3(os.path.join(folder, "vgg16_keras3.weights.h5"), bare, plain, False)
+    write3(os.path.join(folder, "vgg16_keras3_names.weights.h5"), bare, plain, True)
+    more = bare + [("block6_conv1", [("kernel", (3, 3, 2, 2)), ("bias", (2,))])]
+    write3(os.path.join(folder, "vgg16_keras3_more.weights.h5"), more, plain, False)
+    bent = [(n, [("kernel", (3, 3, 4, 3)), ("bias", (3,))] if n == "block2_conv1" else w) for n, w in bare]
+    write3(os.path.join(folder, "vgg16_keras3_bent.weights.h5"), bent, plain, False)
+    weights = os.path.join(folder, "model.weights.h5")
+    config = write3(weights, vgg_layers(VGG16, narrow, True, fc=5, classes=3), plain, False)
+    with zipfile.ZipFile(os.path.join(folder, "vgg16_top.keras"), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in (("metadata.json", "{}"), ("config.json", json.dumps(config))):
+            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_STORED)
+        with open(weights, "rb") as file:
+            archive.writestr(zipfile.ZipInfo("model.weights.h5"), file.read(), zipfile.ZIP_DEFLATED)
+    os.remove(weights)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ static void networks_grow_from_messages(void **state)
         {"vit_b_32", TWI_TORCHVISION, 24, 150},
         {"xception", TWI_KERAS, 4, 234},
         {"convnext_tiny", TWI_TORCHVISION, 4, 178},
+        {"regnetx002", TWI_KERAS, 4, 220},
+        {"regnety006", TWI_KERAS, 4, 310},
     };
     for (size_t i = 0; i < TWI_LEN(rows); i++) {
         const size_t n = grow(rows[i].arch, rows[i].convention, rows[i].any);

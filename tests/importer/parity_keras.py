@@ -1,15 +1,20 @@
 #!/usr/bin/python3
-"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [NAME ...]`.
+"""keras.applications' networks, restated in PyTorch with explicit padding: `parity_keras.py TOPWORK_IMPORT [--all] [--table] [NAME ...]`.
 
 There is no Keras here. The class Keras below runs each layer as Keras defines it (TensorFlow's "same", channels last
 when flattened, kernels [h, w, in, out]), draws its weights, and writes them to HDF5 in Keras's layout and names. The
 networks are narrow and their pictures small, which the importer takes from the weights and the recipe; features and
-class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without.
+class scores must agree to 1e-4 of the largest value. Some run with a classifier, some without. Each is also traced
+into a graph of layers, put in Keras 3's order and written as its .weights.h5 and .keras, with names and without:
+weights must come out in the same places. With --all the deeper members of each family too; --table prints Markdown.
 """
+import functools
+import json
+import math
 import os
-import subprocess
 import sys
 import tempfile
+import zipfile
 
 import h5py
 import numpy as np
@@ -20,11 +25,67 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import parity  # noqa: E402
 import parity_architectures  # noqa: E402
 
+# Of what 50 residual branches add, one after the other, so that rounding is not blown up on the way.
+GAIN = 0.3
 hard_sigmoid, hard_swish = F.hardsigmoid, F.hardswish
 
 
 def ident(x):
     return x
+
+
+class Node:
+    """A Keras layer: its class as files spell it (None: without weights), its weights, what it reads. path: the
+    Sequential it stands in, or None."""
+    def __init__(self, kind=None, name="", arrays=(), inputs=(), inside=None):
+        self.kind, self.name, self.arrays, self.inputs, self.inside = kind, name, list(arrays), list(inputs), inside
+
+
+class Traced(torch.Tensor):
+    """What is done to it outside of class Keras are layers without weights: activations, sums, paddings."""
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        out = super().__torch_function__(func, types, args, kwargs or {})
+        if isinstance(out, Traced):
+            flat = [a for b in args for a in (b if isinstance(b, (list, tuple)) else [b])]
+            out.node = Node(inputs=[a.node for a in flat if isinstance(a, Traced)])
+        return out
+
+
+def layer(kind):
+    """Makes a method of class Keras one layer of the trace, whatever it does inside."""
+    def wrap(method):
+        def call(self, x, *args, **kwargs):
+            if not isinstance(x, Traced):
+                return method(self, x, *args, **kwargs)
+            before = sum(len(rows) for _, rows in self.layers)
+            out = method(self, x.as_subclass(torch.Tensor), *args, **kwargs).as_subclass(Traced)
+            rows = [row for _, rows in self.layers for row in rows][before:]
+            spelt = kwargs.get("kind", kind)
+            out.node = Node(spelt, rows[0][0].rpartition("/")[0] if rows else "", [a for _, a in rows], [x.node],
+                            kwargs.get("group"))
+            return out
+        return call
+    return wrap
+
+
+def map_graph(output):
+    """The layers of a functional model in the order of model.layers (Keras 3, ops/function.py): by depth, then as met."""
+    met, post, depths = {}, [], {}
+
+    def visit(node):
+        if node in met:
+            return
+        met[node] = len(met)
+        for parent in node.inputs:
+            visit(parent)
+        post.append(node)
+    visit(output)
+    for node in reversed(post):
+        depth = depths.setdefault(node, 0)
+        for parent in node.inputs:
+            depths[parent] = max(depths.get(parent, 0), depth + 1)
+    return sorted(met, key=lambda node: (-depths[node], met[node]))
 
 
 class Keras:
@@ -58,16 +119,19 @@ class Keras:
         all_ = [max((-(-side // stride) - 1) * stride + k - side, 0) for side, k in zip(x.shape[2:], kernel)]
         return F.pad(x, (all_[1] // 2, all_[1] - all_[1] // 2, all_[0] // 2, all_[0] - all_[0] // 2), value=value)
 
-    def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None):
-        k = (kernel, kernel) if isinstance(kernel, int) else kernel
-        parts = {"kernel": self.draw((*k, x.shape[1], out), k[0] * k[1] * x.shape[1])}
+    @layer("conv2d")
+    def conv(self, x, name, out, kernel=1, stride=1, padding="same", bias=False, group=None, groups=1):
+        k, inside = (kernel, kernel) if isinstance(kernel, int) else kernel, x.shape[1] // groups
+        parts = {"kernel": self.draw((*k, inside, out), k[0] * k[1] * inside)}
         if bias:
             parts["bias"] = self.draw((out,), 200)
         self.keep(name, group, **parts)
         w, b = torch.from_numpy(parts["kernel"]).permute(3, 2, 0, 1), parts.get("bias")
-        return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride)
+        return F.conv2d(self.pad(x, k, stride, padding), w, None if b is None else torch.from_numpy(b), stride,
+                        groups=groups)
 
-    def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True):
+    @layer("depthwise_conv2d")
+    def depthwise(self, x, name, kernel=3, stride=1, padding="same", multiplier=1, bias=False, store=True, kind=None):
         w = self.draw((kernel, kernel, x.shape[1], multiplier), kernel * kernel)
         parts = {"depthwise_kernel": w}
         if bias:
@@ -79,23 +143,26 @@ class Keras:
         y = F.conv2d(self.pad(x, (kernel, kernel), stride, padding), t, b, stride, groups=x.shape[1])
         return y if store else (y, w)
 
-    def separable(self, x, name, out):
-        y, w = self.depthwise(x, name, store=False)
+    @layer("separable_conv2d")
+    def separable(self, x, name, out, kernel=3, stride=1, padding="same"):
+        y, w = self.depthwise(x, name, kernel, stride, padding, store=False)
         p = self.draw((1, 1, x.shape[1], out), x.shape[1])
         self.keep(name, depthwise_kernel=w, pointwise_kernel=p)
         return F.conv2d(y, torch.from_numpy(p).permute(3, 2, 0, 1))
 
-    def bn(self, x, name, epsilon, scale=True):
+    @layer("batch_normalization")
+    def bn(self, x, name, epsilon, scale=True, gain=1.0):
         c = x.shape[1]
         # One variance for all channels: in small maps some channels hardly vary, and would blow rounding up.
         mean = x.mean((0, 2, 3)).numpy() + self.draw((c,), 200)
         var = x.var((0, 2, 3), unbiased=False).mean().item() * self.rng.uniform(0.7, 1.3, c) + 1e-4
-        parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32)} if scale else {}
+        parts = {"gamma": (gain * self.rng.uniform(0.7, 1.3, c)).astype(np.float32)} if scale else {}
         parts.update(beta=self.draw((c,), 50), moving_mean=mean.astype(np.float32), moving_variance=var.astype(np.float32))
         self.keep(name, **parts)
         t = {k: torch.from_numpy(v) for k, v in parts.items()}
         return F.batch_norm(x, t["moving_mean"], t["moving_variance"], t.get("gamma"), t["beta"], eps=epsilon)
 
+    @layer("layer_normalization")
     def ln(self, x, name, epsilon, group=None):
         c = x.shape[1]
         parts = {"gamma": self.rng.uniform(0.7, 1.3, c).astype(np.float32), "beta": self.draw((c,), 50)}
@@ -105,6 +172,7 @@ class Keras:
         y = F.layer_norm(y, (c,), t["gamma"], t["beta"], epsilon)
         return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 
+    @layer("dense")
     def dense(self, x, name, out):
         """Of the last axis, as in Keras; maps are [n, c, h, w] here."""
         w, b = self.draw((x.shape[1], out), x.shape[1]), self.draw((out,), 200)
@@ -112,6 +180,7 @@ class Keras:
         y = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x) @ torch.from_numpy(w) + torch.from_numpy(b)
         return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 
+    @layer(None)
     def max_pool(self, x, kernel, stride, padding="valid"):
         return F.max_pool2d(self.pad(x, (kernel, kernel), stride, padding, float("-inf")), kernel, stride)
 
@@ -119,6 +188,65 @@ class Keras:
         c = x.shape[1]
         y = act(self.conv(x.mean((2, 3), keepdim=True), reduce, max(4, c // 4), bias=True))
         return x * gate(self.conv(y, expand, c, bias=True))
+
+    def write3(self, path, output, names, outside=None):
+        """As keras/src/saving/saving_lib.py does: groups by class and number. outside: this network is one layer of a
+        model that has more."""
+        with h5py.File(path, "w") as file:
+            def store(group, node):
+                variables = group.create_group("vars")
+                if names and node.name:
+                    variables.attrs["name"] = node.name
+                for i, array in enumerate(node.arrays):
+                    variables[str(i)] = array
+
+            def container(parent, nodes):
+                layers, used = parent.create_group("layers"), {}
+                for node in nodes:
+                    used[node.kind] = used.get(node.kind, -1) + 1
+                    group = layers.create_group(node.kind + (f"_{used[node.kind]}" if used[node.kind] else ""))
+                    if node.kind == "sequential":
+                        container(group, node.members)
+                        group.create_group("vars")
+                    elif node.kind == "dropout":  # keeps a seed
+                        group.create_group("vars")
+                        group.create_group("seed_generator/vars")["0"] = np.array([1, 2], np.uint32)
+                    else:
+                        store(group, node)
+            inner, sequentials = [Node("input_layer")], {}
+            for node in map_graph(output):
+                if not node.inside:
+                    inner.append(node if node.kind else Node("activation" if len(node.inputs) < 2 else "add"))
+                elif node.inside in sequentials:
+                    sequentials[node.inside].members.append(node)
+                else:
+                    sequentials[node.inside] = Node("sequential", node.inside)
+                    sequentials[node.inside].members = [node]
+                    inner.append(sequentials[node.inside])
+            inner.append(Node("dropout"))
+            root = file.create_group("layers/functional") if outside else file
+            container(root, inner)
+            file.create_group("vars")
+            file.create_group("optimizer/vars")["0"] = np.array(3, np.int64)
+            for node in outside or []:
+                store(file.create_group("layers/" + node.kind), node)
+
+    def config(self, output):
+        """config.json as far as it names layers; in the older layouts of this test it is all that does."""
+        classes = {"conv2d": "Conv2D", "dense": "Dense", "depthwise_conv2d": "DepthwiseConv2D", "normalization":
+                   "Normalization", "separable_conv2d": "SeparableConv2D", "batch_normalization": "BatchNormalization",
+                   "layer_normalization": "LayerNormalization", "layer_scale": "LayerScale", None: "ReLU"}
+        rows, inside = [], {}
+        for i, node in enumerate(map_graph(output)):
+            row = {"module": "keras.layers", "class_name": classes[node.kind], "config": {"name": node.name or f"l{i}"}}
+            if node.inside and node.inside not in inside:
+                inside[node.inside] = []
+                rows.append({"module": "keras", "class_name": "Sequential",
+                             "config": {"name": node.inside, "layers": inside[node.inside]}})
+            (inside[node.inside] if node.inside else rows).append(row)
+            rows.append({"module": "keras.src.ops.numpy", "class_name": "Conv2D", "config": {"name": f"op{i}"}})
+        return {"module": "keras.src.models.functional", "class_name": "Functional",
+                "config": {"name": "net", "layers": rows}}
 
     def write(self, path, inside=None):
         with h5py.File(path, "w") as file:
@@ -181,11 +309,37 @@ def mobilenet_v3(k, x, top, small, keras3=False):
     return feature, k.conv(y, "logits" if keras3 else "Logits", 10, bias=True)[:, :, 0, 0]
 
 
-def resnet_v2(k, x, top):
+def vgg(k, x, top, blocks):
+    y = x
+    for b, (n, w) in enumerate(zip(blocks, (8, 8, 12, 16, 16)), 1):
+        for i in range(1, n + 1):
+            y = F.relu(k.conv(y, f"block{b}_conv{i}", w, 3, bias=True))
+        y = F.max_pool2d(y, 2)
+    if not top:
+        return y, None
+    z = F.relu(k.dense(y.permute(0, 2, 3, 1).flatten(1), "fc1", 24))
+    return y, k.dense(F.relu(k.dense(z, "fc2", 24)), "predictions", 10)
+
+
+def resnet(k, x, top, depths=(3, 4, 6, 3)):
+    e = 1.001e-5
+    y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), "conv1_bn", e))
+    y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
+    for s, (n, w) in enumerate(zip(depths, (8, 16, 24, 32)), 2):
+        for b in range(1, n + 1):
+            p, stride = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1
+            short = k.bn(k.conv(y, p + "_0_conv", 4 * w, 1, stride, "valid", True), p + "_0_bn", e) if b == 1 else y
+            z = F.relu(k.bn(k.conv(y, p + "_1_conv", w, 1, stride, "valid", True), p + "_1_bn", e))
+            z = F.relu(k.bn(k.conv(z, p + "_2_conv", w, 3, bias=True), p + "_2_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 4 * w, bias=True), p + "_3_bn", e, gain=GAIN))
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def resnet_v2(k, x, top, depths=(3, 4, 6, 3)):
     e = 1.001e-5
     y = F.pad(k.conv(x, "conv1_conv", 16, 7, 2, 3, True), (1, 1, 1, 1))
     y = F.max_pool2d(y, 3, 2)
-    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (8, 16, 24, 32)), 2):
+    for s, (n, w) in enumerate(zip(depths, (8, 16, 24, 32)), 2):
         for b in range(1, n + 1):
             p, stride = f"conv{s}_block{b}", 2 if b == n and s < 5 else 1
             a = F.relu(k.bn(y, p + "_preact_bn", e))
@@ -200,11 +354,11 @@ def resnet_v2(k, x, top):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def resnext(k, x, top):
+def resnext(k, x, top, depths=(3, 4, 6, 3)):
     e, groups = 1.001e-5, 32
     y = F.relu(k.bn(k.conv(x, "conv1_conv", 16, 7, 2, 3), "conv1_bn", e))
     y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
-    for s, (n, w) in enumerate(zip((3, 4, 6, 3), (64, 64, 96, 128)), 2):
+    for s, (n, w) in enumerate(zip(depths, (64, 64, 96, 128)), 2):
         for b in range(1, n + 1):
             p, stride, c = f"conv{s}_block{b}", 2 if b == 1 and s > 2 else 1, w // groups
             short = k.bn(k.conv(y, p + "_0_conv", 2 * w, 1, stride, "valid"), p + "_0_bn", e) if b == 1 else y
@@ -213,15 +367,15 @@ def resnext(k, x, top):
             h, wd = z.shape[2:]
             z = z.reshape(len(z), groups, c, c, h, wd).sum(2).reshape(len(z), w, h, wd)
             z = F.relu(k.bn(z, p + "_2_bn", e))
-            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 2 * w), p + "_3_bn", e))
+            y = F.relu(short + k.bn(k.conv(z, p + "_3_conv", 2 * w), p + "_3_bn", e, gain=GAIN))
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def densenet(k, x, top):
+def densenet(k, x, top, depths=(6, 12, 24, 16)):
     e = 1.001e-5
     y = F.relu(k.bn(k.conv(x, "conv1/conv", 16, 7, 2, 3), "conv1/bn", e))
     y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 3, 2)
-    for s, n in enumerate((6, 12, 24, 16), 2):
+    for s, n in enumerate(depths, 2):
         for b in range(1, n + 1):
             p = f"conv{s}_block{b}"
             z = k.conv(F.relu(k.bn(y, p + "_0_bn", e)), p + "_1_conv", 16)
@@ -256,11 +410,11 @@ def inception_v3(k, x, top):
     y = torch.cat([u(u(y, 16, 1), 24, 3, 2, "valid"),
                    u(u(u(u(y, 16, 1), 16, (1, 7)), 16, (7, 1)), 16, 3, 2, "valid"), F.max_pool2d(y, 3, 2)], 1)
     for _ in range(2):
-        one, a = u(y, 24, 1), u(y, 24, 1)
-        parts = [one, u(a, 24, (1, 3)), u(a, 24, (3, 1))]
+        parts, a = [u(y, 24, 1)], u(y, 24, 1)
+        parts.append(torch.cat([u(a, 24, (1, 3)), u(a, 24, (3, 1))], 1))
         a = u(u(y, 24, 1), 24, 3)
-        parts += [u(a, 24, (1, 3)), u(a, 24, (3, 1)), u(average(y), 16, 1)]
-        y = torch.cat(parts, 1)
+        parts.append(torch.cat([u(a, 24, (1, 3)), u(a, 24, (3, 1))], 1))
+        y = torch.cat(parts + [u(average(y), 16, 1)], 1)
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
@@ -308,15 +462,18 @@ def xception(k, x, top):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def efficientnet(k, x, top, v2=None):
+def efficientnet(k, x, top, v2=None, depth=1.0):
     y = x
     if not v2:
         mean, var = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]) ** 2
         k.layers.append(("normalization", [("mean:0", mean), ("variance:0", var), ("count:0", np.array(7, np.int64))]))
         y = (y - torch.from_numpy(mean)[:, None, None]) / torch.from_numpy(var).sqrt()[:, None, None]
         y = y / torch.tensor([0.229, 0.224, 0.225]).sqrt()[:, None, None]
+        if isinstance(y, Traced):
+            y.node = Node("normalization", "normalization", [mean, var, np.array(7, np.int64)], [x.node])
     y = F.silu(k.bn(k.conv(y, "stem_conv", 16, 3, 2), "stem_bn", 1e-3))
-    rows = list(zip((1, 2, 2, 3, 3, 4, 1), (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
+    times = [math.ceil(depth * n) for n in (1, 2, 2, 3, 3, 4, 1)]
+    rows = list(zip(times, (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
     if v2:
         rows = list(zip(v2, (3,) * 7, (1, 2, 2, 2, 1, 2, 1), (8, 8, 12, 16, 24, 32, 40)))
     for s, (n, kernel, stride, out) in enumerate(rows, 1):
@@ -337,24 +494,113 @@ def efficientnet(k, x, top, v2=None):
     return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
 
 
-def convnext(k, x, top):
-    n = "convnext_tiny"
+def convnext(k, x, top, depths=(3, 3, 9, 3), n="convnext_tiny"):
     y = k.conv(x, n + "_stem_conv", 8, 4, 4, "valid", True, group=n + "_stem")
     y = k.ln(y, n + "_stem_layernorm", 1e-6, group=n + "_stem")
-    for s, (blocks, w) in enumerate(zip((3, 3, 9, 3), (8, 16, 24, 32))):
+    for s, (blocks, w) in enumerate(zip(depths, (8, 16, 24, 32))):
         if s:
             group = f"{n}_downsampling_block_{s - 1}"
             y = k.ln(y, f"{n}_downsampling_layernorm_{s - 1}", 1e-6, group=group)
             y = k.conv(y, f"{n}_downsampling_conv_{s - 1}", w, 2, 2, "valid", True, group=group)
         for b in range(blocks):
             p = f"{n}_stage_{s}_block_{b}"
-            z = k.ln(k.depthwise(y, p + "_depthwise_conv", 7, bias=True), p + "_layernorm", 1e-6)
+            z = k.ln(k.depthwise(y, p + "_depthwise_conv", 7, bias=True, kind="conv2d"), p + "_layernorm", 1e-6)
             z = k.dense(F.gelu(k.dense(z, p + "_pointwise_conv_1", 4 * w)), p + "_pointwise_conv_2", w)
             scale = k.draw((w,), 8)
             k.keep(p + "_layer_scale", **{"gamma" if b % 2 else "Variable": scale})
-            y = y + z * torch.from_numpy(scale)[:, None, None]
+            z = z * torch.from_numpy(scale)[:, None, None]
+            if isinstance(z, Traced):
+                z.node.kind, z.node.name, z.node.arrays = "layer_scale", p + "_layer_scale", [scale]
+            y = y + z
     y = k.ln(y.mean((2, 3)), n + "_head_layernorm" if top else k.auto("layer_normalization"), 1e-6)
     return y, k.dense(y, n + "_head_dense", 10) if top else None
+
+
+def nasnet(k, x, top, cells, filters, stem, skip):
+    """NASNet-A (cells @ 24 * filters), as keras.applications.nasnet says it."""
+    def bn(y, name):
+        return k.bn(y, name, 1e-3)
+
+    def padded(y, kernel):  # imagenet_utils.correct_pad
+        (h, w), half = y.shape[2:], kernel // 2
+        return F.pad(y, (half - 1 + w % 2, half, half - 1 + h % 2, half))
+
+    def sep(y, out, kernel, name, stride=1):
+        y = F.relu(y)
+        if stride == 2:
+            y = padded(y, kernel)
+        y = k.separable(y, "separable_conv_1_" + name, out, kernel, stride, "valid" if stride == 2 else "same")
+        y = F.relu(bn(y, "separable_conv_1_bn_" + name))
+        return bn(k.separable(y, "separable_conv_2_" + name, out, kernel), "separable_conv_2_bn_" + name)
+
+    def adjust(p, y, out, i):
+        if p is None:
+            return y
+        if p.shape[3] != y.shape[3]:
+            p = F.relu(p)
+            one = k.conv(F.avg_pool2d(p, 1, 2), f"adjust_conv_1_{i}", out // 2)
+            two = F.pad(F.pad(p, (0, 1, 0, 1)), (-1, 0, -1, 0))
+            two = k.conv(F.avg_pool2d(two, 1, 2), f"adjust_conv_2_{i}", out // 2)
+            return bn(torch.cat([one, two], 1), f"adjust_bn_{i}")
+        if p.shape[1] != out:
+            return bn(k.conv(F.relu(p), f"adjust_conv_projection_{i}", out), f"adjust_bn_{i}")
+        return p
+
+    def normal(y, p, out, i):
+        p = adjust(p, y, out, i)
+        h = bn(k.conv(F.relu(y), f"normal_conv_1_{i}", out), f"normal_bn_1_{i}")
+        a = sep(h, out, 5, f"normal_left1_{i}") + sep(p, out, 3, f"normal_right1_{i}")
+        b = sep(p, out, 5, f"normal_left2_{i}") + sep(p, out, 3, f"normal_right2_{i}")
+        c = average(h) + p
+        d = average(p) + average(p)
+        e = sep(h, out, 3, f"normal_left5_{i}") + h
+        return torch.cat([p, a, b, c, d, e], 1), y
+
+    def reduce(y, p, out, i):
+        p = adjust(p, y, out, i)
+        h = bn(k.conv(F.relu(y), f"reduction_conv_1_{i}", out), f"reduction_bn_1_{i}")
+        h3 = padded(h, 3)
+        a = sep(h, out, 5, f"reduction_left1_{i}", 2) + sep(p, out, 7, f"reduction_right1_{i}", 2)
+        b = F.max_pool2d(h3, 3, 2) + sep(p, out, 7, f"reduction_right2_{i}", 2)
+        c = F.avg_pool2d(h3, 3, 2) + sep(p, out, 5, f"reduction_right3_{i}", 2)
+        d = b + average(a)
+        e = sep(a, out, 3, f"reduction_left4_{i}") + F.max_pool2d(h3, 3, 2)
+        return torch.cat([b, c, d, e], 1), y
+
+    y = bn(k.conv(x, "stem_conv1", stem, 3, 2, "valid"), "stem_bn1")
+    y, p = reduce(y, None, filters // 4, "stem_1")
+    y, p = reduce(y, p, filters // 2, "stem_2")
+    for stage in range(3):
+        width, first = filters * 2 ** stage, stage * cells
+        if stage:
+            y, before = reduce(y, p, width, f"reduce_{first}")
+            p = p if skip else before
+        for i in range(cells):
+            y, p = normal(y, p, width, str(first + i + (stage > 0)))
+    y = F.relu(y)
+    return y, k.dense(y.mean((2, 3)), "predictions", 10) if top else None
+
+
+def regnet(k, x, top, kind, depths, group):
+    y = F.relu(k.bn(k.conv(x, "mine_stem_conv", 16, 3, 2), "mine_stem_bn", 1e-5))
+    for s, (n, w) in enumerate(zip(depths, (16, 24, 32, 48))):
+        for i in range(n):
+            p, stride = f"mine_Stage_{s}_{kind}Block_{i}", 2 if i == 0 else 1
+            skip = k.bn(k.conv(y, p + "_skip_1x1", w, 1, 2, "valid"), p + "_skip_bn", 1e-5) if stride == 2 else y
+            z = F.relu(k.bn(k.conv(y, p + "_conv_1x1_1", w), p + "_conv_1x1_1_bn", 1e-5))
+            z = F.relu(k.bn(k.conv(z, p + "_conv_3x3", w, 3, stride, groups=w // group), p + "_conv_3x3_bn", 1e-5))
+            if kind == "Y":
+                z = k.se(z, p + "_squeeze_and_excite_squeeze", p + "_squeeze_and_excite_excite", F.relu, torch.sigmoid)
+            y = F.relu(k.bn(k.conv(z, p + "_conv_1x1_2", w), p + "_conv_1x1_2_bn", 1e-5) + skip)
+    return y, k.dense(y.mean((2, 3)), "3head_dense", 10) if top else None
+
+
+def nasnet_mobile(k, x, top):
+    return nasnet(k, x, top, 4, 8, 8, False)
+
+
+def nasnet_large(k, x, top):
+    return nasnet(k, x, top, 6, 8, 12, True)
 
 
 # name of the architecture, the network, side of the pictures, classifier
@@ -368,33 +614,102 @@ CASES = [("mobilenet", mobilenet, 64, True), ("mobilenet", mobilenet, 65, False)
          ("efficientnet_b0", efficientnet, 75, False),
          ("efficientnet_v2_b0", lambda k, x, t: efficientnet(k, x, t, (1, 2, 2, 3, 5, 8)), 64, True),
          ("efficientnet_v2_s", lambda k, x, t: efficientnet(k, x, t, (2, 4, 4, 6, 9, 15)), 65, False),
-         ("convnext_tiny", convnext, 64, True), ("convnext_tiny", convnext, 64, False)]
+         ("convnext_tiny", convnext, 64, True), ("convnext_tiny", convnext, 64, False),
+         ("nasnet_mobile", nasnet_mobile, 75, True), ("nasnet_mobile", nasnet_mobile, 96, False),
+         ("nasnet_large", nasnet_large, 107, True),
+         ("regnetx002", lambda k, x, t: regnet(k, x, t, "X", (1, 1, 4, 7), 8), 64, True),
+         ("regnety006", lambda k, x, t: regnet(k, x, t, "Y", (1, 3, 7, 4), 8), 75, False),
+         ("regnety160", lambda k, x, t: regnet(k, x, t, "Y", (2, 4, 11, 1), 8), 65, True),
+         ("vgg16", lambda k, x, t: vgg(k, x, t, (2, 2, 3, 3, 3)), 64, True),
+         ("vgg19", lambda k, x, t: vgg(k, x, t, (2, 2, 4, 4, 4)), 64, False), ("resnet50", resnet, 64, True),
+         ("resnet50", resnet, 75, False)]
 
 
-def check(program, tool, folder, number, case):
+def bind(network, **more):
+    return functools.partial(network, **more)
+
+
+def rest():
+    """The other members of each family, which differ in how many blocks a stage has."""
+    for name, depths in (("101", (3, 4, 23, 3)), ("152", (3, 8, 36, 3))):
+        yield f"resnet{name}", bind(resnet, depths=depths), 128, True
+        yield f"resnet{name}v2", bind(resnet_v2, depths=depths), 128, True
+    yield "resnext101", bind(resnext, depths=(3, 4, 23, 3)), 128, True
+    for name, depths in (("169", (6, 12, 32, 32)), ("201", (6, 12, 48, 32))):
+        yield f"densenet{name}", bind(densenet, depths=depths), 64, True
+    for i, depth in enumerate((1.1, 1.2, 1.4, 1.8, 2.2, 2.6, 3.1), 1):  # Tan and Le (2019), as Keras rounds them
+        yield f"efficientnet_b{i}", bind(efficientnet, depth=depth), 64 if i < 4 else 128, True
+    for i, depth in enumerate((1.1, 1.2, 1.4), 1):
+        v2 = tuple(math.ceil(depth * n) for n in (1, 2, 2, 3, 5, 8))
+        yield f"efficientnet_v2_b{i}", bind(efficientnet, v2=v2), 64, True
+    yield "efficientnet_v2_m", bind(efficientnet, v2=(3, 5, 5, 7, 14, 18, 5)), 128, True
+    yield "efficientnet_v2_l", bind(efficientnet, v2=(4, 7, 7, 10, 19, 25, 7)), 128, True
+    for name in ("small", "base", "large", "xlarge"):
+        yield f"convnext_{name}", bind(convnext, depths=(3, 3, 27, 3), n="convnext_" + name), 64, True
+    regnets = {"X": "002 1,1,4,7 004 1,2,7,12 006 1,3,5,7 008 1,3,7,5 016 2,4,10,2 032 2,6,15,2 040 2,5,14,2 064 2,4,10,1 "
+                    "080 2,5,15,1 120 2,5,11,1 160 2,6,13,1 320 2,7,13,1",
+               "Y": "002 1,1,4,7 004 1,3,6,6 006 1,3,7,4 008 1,3,8,2 016 2,6,17,2 032 2,5,13,1 040 2,6,12,2 064 2,7,14,2 "
+                    "080 2,4,10,1 120 2,5,11,1 160 2,4,11,1 320 2,5,12,1"}
+    for kind, rows in regnets.items():
+        words = rows.split()
+        for name, depths in zip(words[::2], words[1::2]):
+            if f"regnet{kind.lower()}{name}" not in [c[0] for c in CASES]:
+                numbers = tuple(int(n) for n in depths.split(","))
+                yield f"regnet{kind.lower()}{name}", bind(regnet, kind=kind, depths=numbers, group=8), 64, True
+
+
+def check3(program, folder, k, case, output):
+    """Keras 3's layouts of the same weights make the same backbone."""
+    arch, _, side, _ = case
+    sound, out = os.path.join(folder, "k.tw"), os.path.join(folder, "k3.tw")
+    source, archive = os.path.join(folder, "k.weights.h5"), os.path.join(folder, "k.keras")
+    want = list(parity.read(sound)[1].values())
+    for names, outside in ((True, None), (False, None), (False, [])):
+        k.write3(source, output.node, names, outside)
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED if names else zipfile.ZIP_STORED) as z:
+            z.writestr("metadata.json", "{}")
+            z.writestr("config.json", json.dumps(k.config(output.node)))
+            z.write(source, "model.weights.h5")
+        for path in (source, archive) if outside is None else (source,):
+            got = parity.import_file(program, path, arch, out, "--recipe-json", f'{{"height":{side},"width":{side}}}')[1]
+            if len(got) != len(want) or not all(np.array_equal(a, b) for a, b in zip(got.values(), want)):
+                sys.exit(f"parity_keras: {arch}: {path}{' with names' if names else ''} is another network")
+
+
+def check(program, tool, folder, number, case, table):
     arch, network, side, top = case
     torch.manual_seed(number)
-    x = torch.randn(2, 3, side, side)
+    x = torch.randn(2, 3, side, side).as_subclass(Traced)
+    x.node = Node()
     k = Keras(number, first=number % 3)
     features, scores = network(k, x, top)
     source, out = os.path.join(folder, "k.h5"), os.path.join(folder, "k.tw")
     k.write(source, "model_weights" if number % 2 else None)
     parity.import_file(program, source, arch, out, "--recipe-json", f'{{"height":{side},"width":{side}}}')
+    check3(program, folder, k, case, scores if top else features)
+    x, features, scores = [None if t is None else t.as_subclass(torch.Tensor) for t in (x, features, scores)]
     if features.dim() == 4:
         features = features.mean((2, 3))
     worst = parity_architectures.apart(parity_architectures.run(tool, out, x, False), features)
     if top:
         worst = max(worst, parity_architectures.apart(parity_architectures.run(tool, out, x, True), scores))
-    print(f"{arch:22s} {side:3d} pixels{' with top' if top else '':9s} apart by {worst:.1e}", flush=True)
+    layout = f"{side} pixels{', classifier' if top else ''}"
+    print(f"| {arch} | {layout} | {worst:.1e} |" if table else f"{arch:22s} {layout:22s} apart by {worst:.1e}", flush=True)
     return worst
 
 
 def main():
-    program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a)]
+    table, cases = "--table" in sys.argv, list(CASES)
+    program, *chosen = [a for a in sys.argv[1:] if not os.path.isdir(a) and a not in ("--table", "--all")]
+    if "--all" in sys.argv or chosen:
+        cases.extend(rest())
     tool = os.path.join(os.path.dirname(program), "../tests/engine/engine-tool")
     torch.set_grad_enabled(False)
     with tempfile.TemporaryDirectory() as folder:
-        rows = [(c[0], check(program, tool, folder, i, c)) for i, c in enumerate(CASES) if not chosen or c[0] in chosen]
+        if table:
+            print("| architecture | size | apart |\n|---|---|--:|")
+        rows = [(c[0], check(program, tool, folder, i, c, table)) for i, c in enumerate(cases)
+                if not chosen or c[0] in chosen]
     bad = [name for name, worst in rows if not worst <= 1e-4]
     if bad or not rows:
         sys.exit("parity_keras: too far from Keras's definition: " + (", ".join(bad) or "nothing ran"))
