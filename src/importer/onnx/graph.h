@@ -138,9 +138,28 @@ bool twi_onnx_folds(const char *op); /* whether it is one that could be */
 /* Permutes a value: axis i of the outcome is axis perm[i] of value (permute.c). */
 tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm);
 
-/* Where the node `id` is the last product of an attention over heads: one that gives [queries,
- * heads d], which is what a swap of its first two axes comes to (attention.c). */
-tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, uint32_t *out, bool *done);
+/* Where the node `id`, whose elements are heads [windows, heads, queries, d], is the last product
+ * of an attention: one node that gives [windows queries, heads d]; that is the value with its heads
+ * side by side. *done false: it is none. (attention.c) */
+tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, const size_t heads[4], uint32_t *out,
+                             bool *done);
+
+/* ---- maps whose channels come last (pixels.c) ------------------------------------------------ */
+
+/* Whether the value is [1, h, w, c] and lies in a node as h w tokens of c features. */
+bool twi_onnx_is_pixels(const twi_onnx_graph *g, const twi_onnx_value *value);
+/* Such a value as a map [c, h, w], and a map as the value of such a shape. Neither costs anything
+ * where it is computed. */
+tw_status twi_onnx_pixels_to_map(twi_onnx_graph *g, const twi_onnx_value *value, uint32_t *map);
+tw_status twi_onnx_map_to_pixels(twi_onnx_graph *g, uint32_t map, twi_onnx_value *value);
+/* map with count pixels of its axis, 1 or 2, one behind the other: parts [n] of maps joined; a roll
+ * where they are one map's two parts in the other order. */
+tw_status twi_onnx_join_maps(twi_onnx_graph *g, const uint32_t *parts, size_t n, size_t axis,
+                             uint32_t *out);
+/* The transposes that cut [1, down, y, across, x, c] into windows and put windows
+ * [1, down, across, y, x, c] together again. *done false: perm is no such. */
+tw_status twi_onnx_windows(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm,
+                           uint32_t *out, bool *done);
 
 /* Joins what ONNX's exporters take apart: called when the node `id` was made, gives the node that
  * stands for it, often itself (patterns.c). */

@@ -102,8 +102,11 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
         return twi_onnx_fail(g, "a step of %lld; 1 and more are read", (long long)by.step);
     if (by.count == 0) return twi_onnx_fail(g, "nothing is left of axis %zu", axis);
     if (by.start == 0 && by.count == x->dims[axis] && by.step == 1) return TW_OK;
-    tw_status st = twi_onnx_around(g, x, axis, &in, &ours);
+    const bool pixels = twi_onnx_is_pixels(g, x) && (axis == 1 || axis == 2);
+    tw_status st =
+        pixels ? twi_onnx_pixels_to_map(g, x, &in) : twi_onnx_around(g, x, axis, &in, &ours);
     if (st != TW_OK) return st;
+    if (pixels) ours = axis;
     const size_t step = (size_t)by.step;
     const twi_node node = {.op = TWI_OP_SLICE,
                            .axis = ours,
@@ -112,7 +115,8 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
                            .step = step};
     out->kind = TWI_ONNX_NODE;
     out->dims[axis] = by.count;
-    return twi_onnx_make1(g, node, in, &out->node);
+    st = twi_onnx_make1(g, node, in, &out->node);
+    return st == TW_OK && pixels ? twi_onnx_map_to_pixels(g, out->node, out) : st;
 }
 
 static tw_status lower_slice(twi_onnx_graph *g)
@@ -174,14 +178,28 @@ static tw_status shape_parts(twi_onnx_graph *g, const twi_onnx_value *const *par
     return st;
 }
 
+/* Maps whose channels come last. */
+static tw_status join_pixels(twi_onnx_graph *g, const twi_onnx_value *const *parts, size_t n,
+                             size_t axis, twi_onnx_value *out)
+{
+    uint32_t maps[TWI_MAX_INPUTS], joined;
+    tw_status st = TW_OK;
+    for (size_t k = 0; k < n && st == TW_OK; k++)
+        st = twi_onnx_pixels_to_map(g, parts[k], &maps[k]);
+    if (st == TW_OK) st = twi_onnx_join_maps(g, maps, n, axis % 3, &joined);
+    return st == TW_OK ? twi_onnx_map_to_pixels(g, joined, out) : st;
+}
+
 /* Values one after the other along axis: as they are where their axes agree, else reshaped. */
 static tw_status join(twi_onnx_graph *g, const twi_onnx_value *const *parts, size_t n, size_t axis,
                       twi_onnx_value *out)
 {
     uint32_t in[TWI_MAX_INPUTS];
     size_t ours = 0, rank = 0, total = 0;
-    bool alike = true;
+    bool alike = true, pixels = axis > 0;
     tw_status st = TW_OK;
+    for (size_t k = 0; k < n; k++) pixels = pixels && twi_onnx_is_pixels(g, parts[k]);
+    if (pixels) return join_pixels(g, parts, n, axis, out);
     for (size_t k = 0; k < n; k++) {
         size_t own = 0;
         total += parts[k]->dims[axis];
@@ -298,42 +316,86 @@ static tw_status give_moved(twi_onnx_graph *g, const twi_onnx_value *x, twi_node
     return twi_onnx_give(g, out, 4, (const size_t[]){1, s->dims[0], s->dims[1], s->dims[2]});
 }
 
-static tw_status lower_pad(twi_onnx_graph *g)
+/* Input 3: which axes the pads are of; then pads [2 rank] of all of them. */
+static tw_status spread_pads(twi_onnx_graph *g, size_t rank, const int64_t *given, size_t n,
+                             int64_t pads[2 * TWI_ONNX_DIMS])
 {
-    const char *mode = twi_onnx_text(g->at, "mode", "constant");
-    const twi_onnx_value *x;
-    const twi_onnx_const *value;
-    const int64_t *pads;
-    size_t n;
-    twi_node node = {.op = TWI_OP_PAD, .value = twi_onnx_float(g->at, "value", 0.0)};
-    tw_status st = twi_onnx_input(g, 0, &x);
-    if (st == TW_OK) st = twi_onnx_list(g, "pads", 1, &pads, &n);
-    if (st == TW_OK && twi_onnx_has_input(g, 2)) {
-        st = twi_onnx_input_floats(g, 2, &value);
-        if (st == TW_OK && value->count == 1) node.value = (double)value->f[0];
-    }
+    const twi_onnx_const *axes = NULL;
+    tw_status st = twi_onnx_has_input(g, 3) ? twi_onnx_input_ints(g, 3, &axes) : TW_OK;
     if (st != TW_OK) return st;
-    if (twi_onnx_has_input(g, 3)) return twi_onnx_fail(g, "axes, which are not read");
-    if (!pads || n != 2 * x->rank) return twi_onnx_fail(g, "pads of %zu numbers", n);
-    bool none = true;
+    const size_t listed = axes ? axes->count : rank;
+    if (!given || n != 2 * listed || listed > rank)
+        return twi_onnx_fail(g, "pads of %zu numbers for %zu axes", n, listed);
+    memset(pads, 0, 2 * TWI_ONNX_DIMS * sizeof *pads);
+    for (size_t k = 0; k < listed; k++) {
+        size_t axis = k;
+        if (axes && (st = twi_onnx_axis(g, axes->i[k], rank, &axis)) != TW_OK) return st;
+        pads[axis] = given[k];
+        pads[axis + rank] = given[k + listed];
+    }
+    return TW_OK;
+}
+
+/* Pads of height and width; first: the axis that is the height. */
+static tw_status take_map_pads(twi_onnx_graph *g, const twi_onnx_value *x, const int64_t *pads,
+                               size_t first, twi_node *node)
+{
     for (size_t d = 0; d < x->rank; d++) {
         const int64_t begin = pads[d], end = pads[d + x->rank];
-        none = none && begin == 0 && end == 0;
+        const bool side = x->rank == 4 && d >= first && d < first + 2;
         if (begin < 0 || end < 0 || begin > TWI_MAX_WINDOW || end > TWI_MAX_WINDOW ||
-            ((begin || end) && (x->rank != 4 || d < 2)))
+            ((begin || end) && !side))
             return twi_onnx_fail(g, "pads that are not of height and width");
-        if (d >= 2 && x->rank == 4) {
-            node.window.pad_begin[d - 2] = (size_t)begin;
-            node.window.pad_end[d - 2] = (size_t)end;
-        }
+        if (!side) continue;
+        node->window.pad_begin[d - first] = (size_t)begin;
+        node->window.pad_end[d - first] = (size_t)end;
     }
-    if (none) return twi_onnx_output(g, 0, x);
-    node.pad_mode = strcmp(mode, "reflect") == 0 ? TWI_PAD_REFLECT
-                    : strcmp(mode, "edge") == 0  ? TWI_PAD_EDGE
-                                                 : TWI_PAD_CONSTANT;
-    if (node.pad_mode == TWI_PAD_CONSTANT && strcmp(mode, "constant") != 0)
+    return TW_OK;
+}
+
+static tw_status take_pad_mode(twi_onnx_graph *g, twi_node *node)
+{
+    const char *mode = twi_onnx_text(g->at, "mode", "constant");
+    const twi_onnx_const *value;
+    tw_status st = TW_OK;
+    node->value = twi_onnx_float(g->at, "value", 0.0);
+    if (twi_onnx_has_input(g, 2)) {
+        st = twi_onnx_input_floats(g, 2, &value);
+        if (st == TW_OK && value->count == 1) node->value = (double)value->f[0];
+    }
+    node->pad_mode = strcmp(mode, "reflect") == 0 ? TWI_PAD_REFLECT
+                     : strcmp(mode, "edge") == 0  ? TWI_PAD_EDGE
+                                                  : TWI_PAD_CONSTANT;
+    if (node->pad_mode == TWI_PAD_CONSTANT && strcmp(mode, "constant") != 0)
         return twi_onnx_fail(g, "mode %s", mode);
-    return give_moved(g, x, node);
+    return st;
+}
+
+static tw_status lower_pad(twi_onnx_graph *g)
+{
+    const twi_onnx_value *x;
+    const int64_t *given;
+    int64_t pads[2 * TWI_ONNX_DIMS];
+    size_t n;
+    twi_node node = {.op = TWI_OP_PAD};
+    tw_status st = twi_onnx_input(g, 0, &x);
+    if (st == TW_OK) st = twi_onnx_list(g, "pads", 1, &given, &n);
+    if (st == TW_OK) st = spread_pads(g, x->rank, given, n, pads);
+    if (st == TW_OK) st = take_pad_mode(g, &node);
+    if (st != TW_OK) return st;
+    bool none = true;
+    for (size_t d = 0; d < 2 * x->rank; d++) none = none && pads[d] == 0;
+    if (none) return twi_onnx_output(g, 0, x);
+    const bool pixels = twi_onnx_is_pixels(g, x);
+    st = take_map_pads(g, x, pads, pixels ? 1 : 2, &node);
+    if (st != TW_OK) return st;
+    if (!pixels) return give_moved(g, x, node);
+    uint32_t map;
+    twi_onnx_value out;
+    st = twi_onnx_pixels_to_map(g, x, &map);
+    if (st == TW_OK) st = twi_onnx_make1(g, node, map, &map);
+    if (st == TW_OK) st = twi_onnx_map_to_pixels(g, map, &out);
+    return st == TW_OK ? twi_onnx_output(g, 0, &out) : st;
 }
 
 static const struct {
