@@ -104,17 +104,11 @@ static tw_status take_columns(twi_onnx_graph *g, const columns *c, const found *
     return twi_onnx_make1(g, slice, *out, out);
 }
 
-static uint32_t behind_reshapes(const twi_onnx_graph *g, uint32_t id)
-{
-    while (twi_onnx_node_of(g, id)->op == TWI_OP_RESHAPE) id = twi_onnx_node_of(g, id)->inputs[0];
-    return id;
-}
-
 /* From the softmax's input back to the product of q and k; what is added on the way is noted. */
 static bool find_scores(const twi_onnx_graph *g, uint32_t id, found *f, uint32_t *product)
 {
     for (;;) {
-        id = behind_reshapes(g, id);
+        id = twi_onnx_behind(g, id);
         const twi_node *node = twi_onnx_node_of(g, id);
         if (node->op == TWI_OP_MATMUL && !node->transpose_a) {
             f->scale *= node->scale;
@@ -186,7 +180,7 @@ static bool is_attention(const twi_onnx_graph *g, uint32_t id, found *f, columns
     const twi_node *last = twi_onnx_node_of(g, id);
     uint32_t scores;
     if (last->op != TWI_OP_MATMUL || last->transpose_a || last->scale != 1.0) return false;
-    const twi_node *softmax = twi_onnx_node_of(g, behind_reshapes(g, last->inputs[0]));
+    const twi_node *softmax = twi_onnx_node_of(g, twi_onnx_behind(g, last->inputs[0]));
     if (softmax->op != TWI_OP_SOFTMAX) return false;
     const twi_shape *shares = &g->shapes[softmax->inputs[0]];
     const twi_shape *left = &g->shapes[last->inputs[0]];
@@ -216,7 +210,7 @@ tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, const size_t heads[
         .windows = heads[0], .heads = heads[1], .queries = heads[2], .d = heads[3], .scale = 1.0};
     columns at[3];
     uint32_t in[3];
-    id = behind_reshapes(g, id);
+    id = twi_onnx_behind(g, id);
     *done = is_attention(g, id, &f, at);
     if (!*done) return TW_OK;
     tw_status st = gather_adds(g, &f);

@@ -96,6 +96,8 @@ bool twi_onnx_same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, si
 /* True where the value is [1, c, 1, 1] (or [1, c]) and its node a vector. */
 bool twi_onnx_is_vector(const twi_onnx_graph *g, const twi_onnx_value *value);
 const twi_node *twi_onnx_node_of(const twi_onnx_graph *g, uint32_t id);
+/* The node behind the reshapes that end in id: the same elements in the same order. */
+uint32_t twi_onnx_behind(const twi_onnx_graph *g, uint32_t id);
 
 /* ---- what shape nodes ask for (shapes.c): of values and of known numbers alike --------------- */
 

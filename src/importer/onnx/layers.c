@@ -217,6 +217,7 @@ static tw_status lower_gemm(twi_onnx_graph *g)
     }
     if (st == TW_OK) st = twi_onnx_as_rows(g, x, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
+    if (st == TW_OK) st = twi_onnx_joined(g, out, &out);
     return st == TW_OK ? give_rows(g, x, out, n) : st;
 }
 
@@ -274,6 +275,7 @@ static tw_status lower_matmul(twi_onnx_graph *g)
     st = make_weight(g, &b->data, false, 1.0, &node.params[TWI_PARAM_WEIGHT]);
     if (st == TW_OK) st = twi_onnx_as_rows(g, a, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
+    if (st == TW_OK) st = twi_onnx_joined(g, out, &out);
     return st == TW_OK ? give_rows(g, a, out, b->dims[1]) : st;
 }
 

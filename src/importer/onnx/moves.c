@@ -98,8 +98,6 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
     size_t ours;
     uint32_t in;
     *out = *x;
-    if (by.step < 1)
-        return twi_onnx_fail(g, "a step of %lld; 1 and more are read", (long long)by.step);
     if (by.count == 0) return twi_onnx_fail(g, "nothing is left of axis %zu", axis);
     if (by.start == 0 && by.count == x->dims[axis] && by.step == 1) return TW_OK;
     const bool pixels = twi_onnx_is_pixels(g, x) && (axis == 1 || axis == 2);
@@ -119,6 +117,20 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
     return st == TW_OK && pixels ? twi_onnx_map_to_pixels(g, out->node, out) : st;
 }
 
+static tw_status gather(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis,
+                        const twi_onnx_const *index, twi_onnx_value *out);
+
+/* Backwards: index by index. */
+static tw_status turned(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, twi_onnx_cut by,
+                        twi_onnx_value *out)
+{
+    int64_t at[PIECES];
+    if (by.count > PIECES)
+        return twi_onnx_fail(g, "%zu indices backwards; %d are read", by.count, PIECES);
+    for (size_t k = 0; k < by.count; k++) at[k] = (int64_t)by.start + (int64_t)k * by.step;
+    return gather(g, x, axis, &(twi_onnx_const){.rank = 1, .count = by.count, .i = at}, out);
+}
+
 static tw_status lower_slice(twi_onnx_graph *g)
 {
     const twi_onnx_value *x;
@@ -129,7 +141,8 @@ static tw_status lower_slice(twi_onnx_graph *g)
     if (st != TW_OK) return st;
     out = *x;
     for (size_t d = 0; d < x->rank && st == TW_OK; d++) {
-        st = cut(g, &out, d, cuts[d], &next);
+        st =
+            cuts[d].step > 0 ? cut(g, &out, d, cuts[d], &next) : turned(g, &out, d, cuts[d], &next);
         out = next;
     }
     return st == TW_OK ? twi_onnx_output(g, 0, &out) : st;

@@ -101,11 +101,13 @@ tw_status twi_onnx_join_maps(twi_onnx_graph *g, const uint32_t *parts, size_t n,
  */
 
 /* The swap of the third and fourth axis cuts into windows or puts them together, depending on what
- * one calls a row: the side on which the windows are square says it. */
+ * one calls a row: the side on which the windows are square says it, or, where both are, that an
+ * attention's last product comes before windows are put together. */
 static tw_status swap_middle(twi_onnx_graph *g, const twi_onnx_value *x, uint32_t *out)
 {
     const size_t *d = x->dims;
-    const bool reverse = d[3] == d[4] && d[2] != d[4];
+    const bool after = twi_onnx_node_of(g, twi_onnx_behind(g, x->node))->op == TWI_OP_DENSE;
+    const bool reverse = d[3] == d[4] && (d[2] != d[4] || after);
     uint32_t at;
     tw_status st;
     if (reverse) {
