@@ -299,6 +299,24 @@ class ConvNeXt(nn.Module):
         return self.head(self.features(x))
 
 
+class Odds(nn.Module):
+    """What is met now and then: channels turned round, ECA's convolution over channels, a squeeze behind an If, unit length."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.line, self.norm, self.head = (nn.Conv2d(3, 16, 3, 2, 1), nn.Conv1d(1, 1, 3, padding=1, bias=False), nn.BatchNorm1d(16),
+                                                      nn.Linear(16, 10))
+
+    def features(self, x):
+        x = self.stem(x.flip(1))
+        gate = self.line(x.mean((2, 3), keepdim=True).squeeze(-1).transpose(-1, -2)).transpose(-1, -2).unsqueeze(-1)
+        x = F.adaptive_avg_pool2d(x * gate.sigmoid().expand_as(x), 1)
+        return F.normalize(self.norm(F.avg_pool1d(x.squeeze(3), 1).squeeze(2) if x.shape[0] else x), dim=-1)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
 # Name: the module, the opset it is exported with, and how often each operator must come out.
 TOWERS = {
     "DeiT": (lambda: Tower(Packed), 13, {"attention": 2, "layer_norm": 5, "gelu": 2, "softmax": 0}),
@@ -318,6 +336,7 @@ TOWERS = {
     "Swin, timm's newer merge": (lambda: Swin(True), 16, {"attention": 4, "roll": 4, "layer_norm": 11}),
     "ConvNeXt, HuggingFace": (lambda: ConvNeXt(ChannelNorm), 13, {"layer_norm": 4, "gelu": 1, "sqrt": 0}),
     "ConvNeXt, timm": (lambda: ConvNeXt(Permuted, dense=False), 13, {"layer_norm": 4, "gelu": 1, "transpose": 0}),
+    "odds and ends": (Odds, 13, {"l2_normalise": 1, "conv": 2, "sqrt": 0}),
     "ConvNeXt V2": (lambda: ConvNeXt(Permuted, responses=True), 13, {"layer_norm": 4, "gelu": 1, "transpose": 0}),
 }
 

@@ -87,6 +87,8 @@ static tw_status fold_dequantize(twi_folding *f)
     if (scale->count > 1)
         st = twi_onnx_axis(f->g, twi_onnx_int(f->g->at, "axis", 1), c->rank, &axis);
     if (st != TW_OK) return st;
+    if (twi_onnx_int(f->g->at, "block_size", 0) != 0)
+        return twi_onnx_fail(f->g, "scales of blocks; one for all or for each channel are read");
     if (!c->i || !scale->f || (scale->count > 1 && scale->count != c->dims[axis]) ||
         (zero && zero->count != scale->count))
         return twi_onnx_fail(f->g, "scales that do not fit");

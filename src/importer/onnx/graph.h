@@ -32,21 +32,25 @@ typedef struct twi_onnx_graph {
     twi_network *network; /* all that was made, also what nothing will use */
     twi_shape *shapes;    /* [network->n] */
     size_t shape_capacity;
-    twi_onnx_name *names; /* [name_slots] open addressing */
-    size_t name_slots;
-    const twi_onnx_node *at; /* the node being lowered */
-    size_t made;             /* nodes made for it, for their names */
-    size_t invented;         /* numbers that folding made beyond those it was given */
+    twi_onnx_name *names;         /* [name_slots] open addressing */
+    size_t name_slots, name_room; /* of which so many may be taken */
+    const twi_onnx_node *at;      /* the node being lowered */
+    size_t made;                  /* nodes made for it, for their names */
+    size_t depth;                 /* branches being lowered within each other */
+    size_t invented;              /* numbers that folding made beyond those it was given */
 } twi_onnx_graph;
 
 tw_status twi_onnx_graph_new(tw_ctx *ctx, twi_onnx_model *model, size_t channels, size_t height,
                              size_t width, twi_onnx_graph *out);
 void twi_onnx_graph_free(twi_onnx_graph *graph);
 
-uint64_t twi_onnx_hash(const char *text);
+uint64_t twi_onnx_hash(const void *text, size_t length);
 
 /* The slot of name; its value's kind is NONE when it is new. */
 tw_status twi_onnx_slot(twi_onnx_graph *g, const char *name, twi_onnx_value **out);
+
+/* Room for the names of a branch. Moves the values that pointers were given to. */
+tw_status twi_onnx_more_names(twi_onnx_graph *g, const twi_onnx_model *branch);
 
 /* "<path>: node NAME (OP): " before what printf makes; TW_ERR_UNSUPPORTED. */
 tw_status twi_onnx_fail(twi_onnx_graph *g, const char *format, ...) TWI_PRINTF(2, 3);
@@ -128,6 +132,14 @@ extern const twi_onnx_operator twi_onnx_layers[];     /* layers.c */
 extern const twi_onnx_operator twi_onnx_pointwise[];  /* pointwise.c */
 extern const twi_onnx_operator twi_onnx_moves[];      /* moves.c */
 extern const twi_onnx_operator twi_onnx_reductions[]; /* reductions.c */
+extern const twi_onnx_operator twi_onnx_branches[];   /* branch.c */
+
+/* Folds or lowers one node (branch.c). */
+tw_status twi_onnx_lower_node(twi_onnx_graph *g, const twi_onnx_node *node);
+tw_status twi_onnx_take_initializers(twi_onnx_graph *g, const twi_onnx_model *from);
+/* Tells the names that a branch reads; depth 0. */
+typedef void (*twi_onnx_reads)(void *user, twi_cursor name);
+void twi_onnx_branch_reads(twi_cursor graph, size_t depth, twi_onnx_reads read, void *user);
 
 /* NULL: not known. */
 twi_onnx_lower twi_onnx_find(const char *op);
@@ -136,6 +148,10 @@ twi_onnx_lower twi_onnx_find(const char *op);
  * one of those that are worked out. (fold.c) */
 tw_status twi_onnx_fold(twi_onnx_graph *g, bool *done);
 bool twi_onnx_folds(const char *op); /* whether it is one that could be */
+
+/* Output 0: x repeated along its axes of 1 to dims [rank], as a product with ones (pointwise.c). */
+tw_status twi_onnx_repeat(twi_onnx_graph *g, const twi_onnx_value *x, size_t rank,
+                          const size_t *dims);
 
 /* Permutes a value: axis i of the outcome is axis perm[i] of value (permute.c). */
 tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm);

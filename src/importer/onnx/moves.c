@@ -306,14 +306,24 @@ static tw_status lower_expand(twi_onnx_graph *g)
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK) st = twi_onnx_input_ints(g, 1, &shape);
     if (st != TW_OK) return st;
-    bool same = shape->count <= x->rank;
-    for (size_t d = 0; d < shape->count && same; d++) {
-        const int64_t size = shape->i[shape->count - 1 - d];
-        same = size == 1 || size == (int64_t)x->dims[x->rank - 1 - d];
+    const size_t rank = shape->count > x->rank ? shape->count : x->rank;
+    size_t dims[TWI_ONNX_DIMS];
+    bool same = true;
+    if (rank > TWI_ONNX_DIMS) return twi_onnx_fail(g, "a shape of %zu axes", rank);
+    for (size_t d = 0; d < rank; d++) { /* from the last axis on; the shape may say 1 */
+        const int64_t given = d < shape->count ? shape->i[shape->count - 1 - d] : 1;
+        const size_t own = d < x->rank ? x->dims[x->rank - 1 - d] : 1;
+        if (given < 1 || given > UINT32_MAX || (own != 1 && given != 1 && (size_t)given != own))
+            return twi_onnx_fail(g, "an axis of %zu cannot be repeated to %lld", own,
+                                 (long long)given);
+        dims[rank - 1 - d] = own == 1 ? (size_t)given : own;
+        same = same && dims[rank - 1 - d] == own;
     }
-    return same ? twi_onnx_output(g, 0, x)
-                : twi_onnx_fail(g, "repeats what depends on the picture; ask for less with "
-                                   "--feature NODE");
+    if (!same) return twi_onnx_repeat(g, x, rank, dims);
+    twi_onnx_value out = *x;
+    out.rank = rank;
+    memcpy(out.dims, dims, rank * sizeof *dims);
+    return twi_onnx_output(g, 0, &out);
 }
 
 /* ---- windows of a map
@@ -439,41 +449,70 @@ static tw_status how_to_resize(twi_onnx_graph *g, twi_node *node)
     const bool linear = strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0;
     if ((!linear && strcmp(mode, "nearest") != 0) || coordinate < 0 || rounding < 0 ||
         twi_onnx_int(g->at, "antialias", 0) != 0)
-        return twi_onnx_fail(g, "mode %s, %s, %s is not read", mode, where, round);
+        return twi_onnx_fail(g, "mode %s, %s, %s%s is not read", mode, where, round,
+                             twi_onnx_int(g->at, "antialias", 0) ? ", with antialias" : "");
     node->filter = linear ? TWI_RESAMPLE_BILINEAR : TWI_RESAMPLE_NEAREST;
     node->coordinates = (twi_coordinates)coordinate;
     node->rounding = (twi_rounding)rounding;
     return TW_OK;
 }
 
+/* Whether n numbers are of a map's four axes, or, as `axes` says, of its last two: *at is where
+ * those two are. */
+static bool are_of_map(const twi_onnx_graph *g, size_t n, size_t *at)
+{
+    const twi_onnx_attribute *axes = twi_onnx_attribute_of(g->at, "axes");
+    *at = axes ? 0 : 2;
+    if (!axes) return n == 4;
+    const bool last = axes->n_ints == 2 && (axes->ints[0] == 2 || axes->ints[0] == -2) &&
+                      (axes->ints[1] == 3 || axes->ints[1] == -1);
+    return last && n == 2;
+}
+
+static tw_status take_scales(twi_onnx_graph *g, twi_node *node)
+{
+    const bool early = g->at->op[0] == 'U' || g->model->opset < 11; /* also Upsample's place */
+    const twi_onnx_attribute *old = twi_onnx_attribute_of(g->at, "scales");
+    const twi_onnx_const *c;
+    twi_onnx_const listed = {0};
+    size_t at;
+    tw_status st = TW_OK;
+    if (old) {
+        listed = (twi_onnx_const){.count = old->n_floats, .f = old->floats};
+        c = &listed;
+    } else {
+        st = twi_onnx_input_floats(g, early ? 1 : 2, &c);
+    }
+    if (st != TW_OK) return st;
+    if (!are_of_map(g, c->count, &at) || (at == 2 && (c->f[0] != 1.0f || c->f[1] != 1.0f)))
+        return twi_onnx_fail(g, "scales that are not of height and width");
+    node->scales[0] = (double)c->f[at];
+    node->scales[1] = (double)c->f[at + 1];
+    return TW_OK;
+}
+
 static tw_status lower_resize(twi_onnx_graph *g)
 {
-    const bool upsample = g->at->op[0] == 'U';
-    const size_t scales_at = upsample || g->model->opset < 11 ? 1 : 2;
-    const twi_onnx_attribute *old = twi_onnx_attribute_of(g->at, "scales");
+    const char *aspect = twi_onnx_text(g->at, "keep_aspect_ratio_policy", "stretch");
     const twi_onnx_value *x;
     const twi_onnx_const *c;
     twi_node node = {.op = TWI_OP_RESIZE};
+    size_t at;
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK) st = how_to_resize(g, &node);
     if (st != TW_OK) return st;
-    if (twi_onnx_has_input(g, 3)) {
-        if ((st = twi_onnx_input_ints(g, 3, &c)) != TW_OK) return st;
-        if (c->count != 4 || c->i[2] < 1 || c->i[3] < 1 || c->i[2] > TWI_MAX_SIDE ||
-            c->i[3] > TWI_MAX_SIDE)
-            return twi_onnx_fail(g, "sizes that are not of a map");
-        node.size[0] = (size_t)c->i[2], node.size[1] = (size_t)c->i[3];
-        return give_moved(g, x, node);
+    if (strcmp(aspect, "stretch") != 0)
+        return twi_onnx_fail(g, "keep_aspect_ratio_policy %s; stretch is read", aspect);
+    if (!twi_onnx_has_input(g, 3)) {
+        st = take_scales(g, &node);
+        return st == TW_OK ? give_moved(g, x, node) : st;
     }
-    if (old) {
-        if (old->n_floats != 4) return twi_onnx_fail(g, "scales that are not of a map");
-        node.scales[0] = (double)old->floats[2], node.scales[1] = (double)old->floats[3];
-        return give_moved(g, x, node);
-    }
-    if ((st = twi_onnx_input_floats(g, scales_at, &c)) != TW_OK) return st;
-    if (c->count != 4 || c->f[0] != 1.0f || c->f[1] != 1.0f)
-        return twi_onnx_fail(g, "scales that are not of height and width");
-    node.scales[0] = (double)c->f[2], node.scales[1] = (double)c->f[3];
+    if ((st = twi_onnx_input_ints(g, 3, &c)) != TW_OK) return st;
+    if (!are_of_map(g, c->count, &at) || c->i[at] < 1 || c->i[at + 1] < 1 ||
+        c->i[at] > TWI_MAX_SIDE || c->i[at + 1] > TWI_MAX_SIDE)
+        return twi_onnx_fail(g, "sizes that are not of a map");
+    node.size[0] = (size_t)c->i[at];
+    node.size[1] = (size_t)c->i[at + 1];
     return give_moved(g, x, node);
 }
 

@@ -158,10 +158,23 @@ static bool is_norm(const twi_onnx_graph *g, const twi_node *div, uint32_t *x, d
            is_squared(g, square, &centred) && is_centred(g, centred, &again) && again == *x;
 }
 
+/* Behind a product with ones, which is how a value is repeated. */
+static uint32_t unrepeated(const twi_onnx_graph *g, uint32_t id)
+{
+    const twi_node *node = twi_onnx_node_of(g, twi_onnx_behind(g, id));
+    if (node->op != TWI_OP_MUL) return twi_onnx_behind(g, id);
+    const twi_node *by = twi_onnx_node_of(g, node->inputs[1]);
+    if (by->op != TWI_OP_CONSTANT) return twi_onnx_behind(g, id);
+    const twi_tensor *value = by->params[TWI_PARAM_VALUE];
+    for (size_t i = 0; i < value->count; i++)
+        if (((const float *)value->data)[i] != 1.0f) return twi_onnx_behind(g, id);
+    return twi_onnx_behind(g, node->inputs[0]);
+}
+
 /* x / max(sqrt(sum of x^2 along its channels), epsilon), where the smallest may be left out. */
 static bool is_unit(const twi_onnx_graph *g, const twi_node *div, uint32_t *x, double *epsilon)
 {
-    uint32_t at = twi_onnx_behind(g, div->inputs[1]), sum, square;
+    uint32_t at = unrepeated(g, div->inputs[1]), sum, square;
     const twi_node *node = twi_onnx_node_of(g, at);
     *epsilon = 1e-12; /* a length of 0 gives 0, not NaN */
     if (node->op == TWI_OP_CLIP && node->low > 0.0 && node->high >= (double)FLT_MAX) {
