@@ -23,7 +23,7 @@ tw_status twi_onnx_make(twi_onnx_graph *g, twi_node proto, const uint32_t *input
     char *name = NULL;
     const char *base = g->at->n_outputs ? g->at->outputs[0] : g->at->op;
     tw_status st = g->made == 0 ? twi_asprintf(g->ctx, &name, "%s", base)
-                                : twi_asprintf(g->ctx, &name, "%s.%zu", base, g->made);
+                                : twi_asprintf(g->ctx, &name, "%s~%zu", base, g->made);
     if (st != TW_OK) return st;
     g->made++;
     proto.name = name;
