@@ -248,7 +248,12 @@ static tw_status measure(tw_ctx *ctx, const options *o, const work *w, const twi
 static tw_status compare(tw_ctx *ctx, const options *o, const twi_network *net,
                          const float *pictures, const float *features)
 {
-    const twi_engine_opts opts = {TW_PRECISION_F32, 1, o->side, o->side, 1, true};
+    const twi_engine_opts opts = {.precision = TW_PRECISION_F32,
+                                  .batch = 1,
+                                  .height = o->side,
+                                  .width = o->side,
+                                  .threads = 1,
+                                  .reference = true};
     twi_program *program = NULL;
     twi_workspace *workspace = NULL;
     float *want = NULL;
@@ -279,7 +284,11 @@ static tw_status bench(tw_ctx *ctx, const options *o)
     twi_network *net = NULL, *frozen = NULL;
     twi_program *program = NULL;
     float *pictures = NULL, *features = NULL;
-    const twi_engine_opts opts = {o->precision, o->batch, o->side, o->side, o->threads, false};
+    const twi_engine_opts opts = {.precision = o->precision,
+                                  .batch = o->batch,
+                                  .height = o->side,
+                                  .width = o->side,
+                                  .threads = o->threads};
     const size_t count = o->batch * o->side * o->side * 3;
     const double start = twi_seconds();
     work w;
