@@ -398,6 +398,34 @@ static void convolutions_over_one_axis(void **state)
     twi_onnx_import_free(&made);
 }
 
+static void sums_over_letters(void **state)
+{
+    (void)state;
+    const int64_t shape[] = {1, 2, 6, 16};
+    const struct {
+        const char *equation, *outcome; /* operators, or words of what is said */
+        bool fine;
+    } cases[] = {{"bhid,bhjd->bhij", "reshape matmul", true},
+                 {" ...id, ...jd -> ...ij", "reshape matmul", true},
+                 {"bhid,bhdj->bhij", "values that do not fit", false},
+                 {"bhid,bhjd->bhji", "products of stacks of matrices are read", false},
+                 {"bhid,bhid->bhi", "products of stacks of matrices are read", false},
+                 {"bhii,bhii->bhii", "products of stacks of matrices are read", false},
+                 {"abcdefghij,abcdefghij->a", "products of stacks of matrices are read", false},
+                 {"bhid,bhjd", "products of stacks of matrices are read", false},
+                 {"", "products of stacks of matrices are read", false}};
+    for (size_t i = 0; i < TWI_LEN(cases); i++) {
+        begin();
+        add_reshape(&graph, "picture", 4, shape, "x");
+        start_node(&node, "Einsum", "x x", "features");
+        attribute_text(&node, "equation", cases[i].equation);
+        finish("features", 13);
+        if (!cases[i].fine) refused(cases[i].outcome);
+        if (cases[i].fine) becomes(cases[i].outcome);
+        twi_onnx_import_free(&made);
+    }
+}
+
 /* Whatever is turned over: a network, or a sentence. */
 static void damage_is_survived(void **state)
 {
@@ -434,6 +462,7 @@ int main(void)
         cmocka_unit_test(quantised_by_channel),
         cmocka_unit_test(channels_turned_round),
         cmocka_unit_test(convolutions_over_one_axis),
+        cmocka_unit_test(sums_over_letters),
         cmocka_unit_test(damage_is_survived),
     };
     return cmocka_run_group_tests(tests, start, stop);

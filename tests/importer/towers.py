@@ -110,6 +110,18 @@ class Biased(Packed):
         return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1) + bias.unsqueeze(0)).softmax(-1)
 
 
+class Summed(Biased):
+    """torchvision's MaxViT: products by einsum."""
+
+    def forward(self, x):
+        b, n, d = x.shape
+        q, k, v = (y.reshape(b, n, self.heads, -1).permute(0, 2, 1, 3) for y in self.qkv(x).chunk(3, -1))
+        bias = self.table[self.index.view(-1)].view(n, n, -1).permute(2, 0, 1).contiguous().unsqueeze(0)
+        scores = torch.einsum("... H I D, ... H J D -> ... H I J", q, k * q.shape[-1] ** -0.5)
+        out = torch.einsum("... H I J, ... H J D -> ... H I D", F.softmax(scores + bias, -1), v)
+        return self.out(out.permute(0, 2, 1, 3).reshape(b, n, d))
+
+
 class Quick(nn.Module):
     def forward(self, x):
         return x * torch.sigmoid(1.702 * x)
@@ -326,6 +338,7 @@ TOWERS = {
     "DINOv2": (lambda: Tower(Packed, layer_scale=True, front=5, grid=7), 13, {"attention": 2, "layer_norm": 5, "gelu": 2, "resize": 0}),
     "SigLIP": (lambda: Tower(Rooted, gelu=Tanh, layer_scale=True), 15, {"attention": 2, "layer_norm": 5, "gelu_tanh": 2}),
     "BEiT": (lambda: Tower(Biased, layer_scale=True, last="mean"), 13, {"attention": 2, "layer_norm": 5, "gelu": 2}),
+    "MaxViT's sums": (lambda: Tower(Summed), 13, {"attention": 2, "layer_norm": 5, "gelu": 2}),
     "CLIP, HuggingFace": (lambda: Tower(Stacked, gelu=Quick, pre_norm=True, bias=False, last="project"), 14,
                           {"attention": 2, "layer_norm": 6, "silu": 2, "sigmoid": 0}),
     "CLIP, OpenAI": (lambda: Tower(lambda d, heads: OpenAI(d, heads), gelu=Quick, pre_norm=True, bias=False, last="project"), 14,

@@ -199,9 +199,9 @@ tw_status twi_onnx_give(twi_onnx_graph *g, uint32_t node, size_t rank, const siz
 
 twi_onnx_lower twi_onnx_find(const char *op)
 {
-    static const twi_onnx_operator *const tables[] = {twi_onnx_layers, twi_onnx_pointwise,
-                                                      twi_onnx_moves, twi_onnx_reductions,
-                                                      twi_onnx_branches};
+    static const twi_onnx_operator *const tables[] = {twi_onnx_layers,   twi_onnx_pointwise,
+                                                      twi_onnx_moves,    twi_onnx_reductions,
+                                                      twi_onnx_branches, twi_onnx_sums};
     for (size_t t = 0; t < TWI_LEN(tables); t++)
         for (const twi_onnx_operator *row = tables[t]; row->name; row++)
             if (strcmp(row->name, op) == 0) return row->lower;

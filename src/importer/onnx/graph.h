@@ -133,6 +133,7 @@ extern const twi_onnx_operator twi_onnx_pointwise[];  /* pointwise.c */
 extern const twi_onnx_operator twi_onnx_moves[];      /* moves.c */
 extern const twi_onnx_operator twi_onnx_reductions[]; /* reductions.c */
 extern const twi_onnx_operator twi_onnx_branches[];   /* branch.c */
+extern const twi_onnx_operator twi_onnx_sums[];       /* einsum.c */
 
 /* Folds or lowers one node (branch.c). */
 tw_status twi_onnx_lower_node(twi_onnx_graph *g, const twi_onnx_node *node);
@@ -148,6 +149,11 @@ twi_onnx_lower twi_onnx_find(const char *op);
  * one of those that are worked out. (fold.c) */
 tw_status twi_onnx_fold(twi_onnx_graph *g, bool *done);
 bool twi_onnx_folds(const char *op); /* whether it is one that could be */
+
+/* Output 0: the product of stacks a [..., m, k] and b [..., k, n], or [..., n, k] where turn is
+ * true (layers.c). */
+tw_status twi_onnx_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
+                           bool turn);
 
 /* Output 0: x repeated along its axes of 1 to dims [rank], as a product with ones (pointwise.c). */
 tw_status twi_onnx_repeat(twi_onnx_graph *g, const twi_onnx_value *x, size_t rank,

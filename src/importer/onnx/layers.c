@@ -284,7 +284,8 @@ static size_t stacked(const twi_onnx_value *x)
     return n;
 }
 
-static tw_status lower_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b)
+tw_status twi_onnx_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
+                           bool turn)
 {
     size_t dims[TWI_ONNX_DIMS];
     uint32_t in[2], out;
@@ -299,14 +300,15 @@ static tw_status lower_product(twi_onnx_graph *g, const twi_onnx_value *a, const
     if (st != TW_OK) return st;
     const twi_node *right = twi_onnx_node_of(g, in[1]);
     const size_t last = stack == 1 ? 1 : 2; /* a transpose of what is multiplied costs nothing */
-    const bool turned = right->op == TWI_OP_TRANSPOSE && right->axes.dims[last] == last - 1 &&
-                        right->axes.dims[last - 1] == last;
+    const bool turned = !turn && right->op == TWI_OP_TRANSPOSE &&
+                        right->axes.dims[last] == last - 1 && right->axes.dims[last - 1] == last;
     if (turned) in[1] = right->inputs[0];
-    st = twi_onnx_make(g, (twi_node){.op = TWI_OP_MATMUL, .scale = 1.0, .transpose_b = turned}, in,
-                       2, &out);
+    st = twi_onnx_make(g,
+                       (twi_node){.op = TWI_OP_MATMUL, .scale = 1.0, .transpose_b = turn || turned},
+                       in, 2, &out);
     memcpy(dims, larger->dims, sizeof dims);
     dims[larger->rank - 2] = a->dims[a->rank - 2];
-    dims[larger->rank - 1] = b->dims[b->rank - 1];
+    dims[larger->rank - 1] = b->dims[b->rank - (turn ? 2 : 1)];
     return st == TW_OK ? twi_onnx_give(g, out, larger->rank, dims) : st;
 }
 
@@ -319,7 +321,7 @@ static tw_status lower_matmul(twi_onnx_graph *g)
     if (st == TW_OK) st = twi_onnx_input(g, 1, &b);
     if (st != TW_OK) return st;
     if (b->kind != TWI_ONNX_CONST || b->rank != 2 || !b->data.f || a->kind != TWI_ONNX_NODE)
-        return lower_product(g, a, b);
+        return twi_onnx_product(g, a, b, false);
     st = make_weight(g, &b->data, false, 1.0, &node.params[TWI_PARAM_WEIGHT]);
     if (st == TW_OK) st = twi_onnx_as_rows(g, a, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
