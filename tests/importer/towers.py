@@ -249,6 +249,39 @@ class Swin(nn.Module):
         return self.head(self.features(x))
 
 
+class Cut(nn.Module):
+    """torchvision's MaxViT: windows of neighbours, then of a grid, cut from a map and put together again."""
+
+    def __init__(self, d, heads, side, span, grid):
+        super().__init__()
+        self.attend, self.norm, self.side, self.span, self.grid = Biased(d, heads, span * span), nn.LayerNorm(d), side, span, grid
+
+    def forward(self, x):  # [n, c, side, side]
+        (n, c), s, many = x.shape[:2], self.span, self.side // self.span
+        p = many if self.grid else s
+        x = x.reshape(n, c, self.side // p, p, self.side // p, p).permute(0, 2, 4, 3, 5, 1).reshape(n, (self.side // p) ** 2, p * p, c)
+        x = x.swapaxes(-2, -3) if self.grid else x
+        windows = x.shape[1]
+        x = x.reshape(n * windows, s * s, c)
+        x = (x + self.attend(self.norm(x))).reshape(n, windows, s * s, c)
+        x = x.swapaxes(-2, -3) if self.grid else x
+        x = x.reshape(n, self.side // p, self.side // p, p, p, c).permute(0, 5, 1, 3, 2, 4)
+        return x.reshape(n, c, self.side, self.side)
+
+
+class MaxViT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 24, 2, 2), nn.Linear(24, 10)
+        self.blocks = nn.Sequential(Cut(24, 2, 16, 4, False), Cut(24, 2, 16, 4, True))
+
+    def features(self, x):
+        return self.blocks(self.conv(x)).mean((2, 3))
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
 # ---- convolutions -------------------------------------------------------------------------------
 
 
@@ -347,6 +380,7 @@ TOWERS = {
     "Swin, timm": (lambda: Swin(False), 13, {"attention": 4, "window_partition": 4, "window_reverse": 4, "roll": 4, "layer_norm": 11,
                                             "softmax": 0, "transpose": 0}),
     "Swin, timm's newer merge": (lambda: Swin(True), 16, {"attention": 4, "roll": 4, "layer_norm": 11}),
+    "MaxViT": (MaxViT, 13, {"attention": 2, "layer_norm": 2, "window_partition": 2, "window_reverse": 2, "transpose": 0, "map": 0}),
     "ConvNeXt, HuggingFace": (lambda: ConvNeXt(ChannelNorm), 13, {"layer_norm": 4, "gelu": 1, "sqrt": 0}),
     "ConvNeXt, timm": (lambda: ConvNeXt(Permuted, dense=False), 13, {"layer_norm": 4, "gelu": 1, "transpose": 0}),
     "odds and ends": (Odds, 13, {"l2_normalise": 1, "conv": 2, "sqrt": 0}),

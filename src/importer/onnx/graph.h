@@ -168,6 +168,11 @@ tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *value, const
 tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, const size_t heads[4], uint32_t *out,
                              bool *done);
 
+/* The permutation that comes, with the moves before it, to windows of a map or the way back
+ * (windows.c). */
+tw_status twi_onnx_window_moves(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm,
+                                uint32_t *out, bool *done);
+
 /* ---- maps whose channels come last (pixels.c) ------------------------------------------------ */
 
 /* Whether the value is [1, h, w, c] and lies in a node as h w tokens of c features. */

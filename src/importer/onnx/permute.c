@@ -152,6 +152,7 @@ tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *x, const siz
     tw_status st = TW_OK;
     rank_orders(&a);
     if (x->rank == 6) st = twi_onnx_windows(g, x, perm, &out.node, &done);
+    if (st == TW_OK && !done) st = twi_onnx_window_moves(g, x, perm, &out.node, &done);
     if (st == TW_OK && !done) st = try_attention(g, &a, &out.node, &done);
     if (st == TW_OK && !done && a.n > 1)
         st = between_maps_and_tokens(g, x, perm, &a, &out.node, &done);

@@ -146,24 +146,33 @@ static bool compose(const twi_view *view, const step *s, twi_view *out)
     return true;
 }
 
+void twi_view_start(const twi_onnx_graph *g, uint32_t id, twi_view *out)
+{
+    *out = (twi_view){.base = id, .n = 1, .count = {twi_shape_elements(&g->shapes[id])}};
+    out->stride[0] = 1;
+}
+
+bool twi_view_back(const twi_onnx_graph *g, double *scale, twi_view *view)
+{
+    const twi_node *node = twi_onnx_node_of(g, view->base);
+    const twi_tensor *by = node->params[TWI_PARAM_VALUE];
+    twi_view next;
+    step s;
+    if (scale && node->op == TWI_OP_MUL_CONSTANT && by->count == 1) {
+        *scale *= (double)((const float *)by->data)[0];
+        view->base = node->inputs[0];
+        return true;
+    }
+    if (!step_of(g, view->base, &s) || !compose(view, &s, &next)) return false;
+    next.base = node->inputs[0];
+    *view = next;
+    return true;
+}
+
 void twi_view_of(const twi_onnx_graph *g, uint32_t id, double *scale, twi_view *out)
 {
-    twi_view view = {.base = id, .n = 1, .count = {twi_shape_elements(&g->shapes[id])}}, next;
-    step s;
-    view.stride[0] = 1;
-    for (;;) {
-        const twi_node *node = twi_onnx_node_of(g, view.base);
-        const twi_tensor *by = node->params[TWI_PARAM_VALUE];
-        if (scale && node->op == TWI_OP_MUL_CONSTANT && by->count == 1) {
-            *scale *= (double)((const float *)by->data)[0];
-            view.base = node->inputs[0];
-            continue;
-        }
-        if (!step_of(g, view.base, &s) || !compose(&view, &s, &next)) break;
-        next.base = node->inputs[0];
-        view = next;
-    }
-    *out = view;
+    twi_view_start(g, id, out);
+    for (int steps = 0; steps < TWI_VIEW_FARTHEST && twi_view_back(g, scale, out);) steps++;
 }
 
 bool twi_view_split(const twi_view *view, size_t n, const size_t *count, size_t *stride)

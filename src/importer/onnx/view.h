@@ -9,13 +9,19 @@
 
 #include "importer/onnx/graph.h"
 
-#define TWI_VIEW_AXES 16
+#define TWI_VIEW_AXES     16
+#define TWI_VIEW_FARTHEST 64 /* moves that a view goes back; it may end anywhere */
 
 typedef struct twi_view {
     uint32_t base; /* the first node backwards that does more than move */
     size_t first, n;
     size_t count[TWI_VIEW_AXES], stride[TWI_VIEW_AXES]; /* [n], the last axis fastest */
 } twi_view;
+
+/* All elements of node in their order, and the same over what its base was made of. false: the base
+ * is no move. scale as below. */
+void twi_view_start(const twi_onnx_graph *g, uint32_t node, twi_view *out);
+bool twi_view_back(const twi_onnx_graph *g, double *scale, twi_view *view);
 
 /* The view that the elements of node are, listed in its own order. scale: gathers the one numbers
  * by which they are multiplied on the way; NULL: a view ends there. */
