@@ -224,6 +224,28 @@ static void axes_as_inputs(void **state)
     refused("pads that are not of height and width");
 }
 
+/* A map that comes as rows of its pixels is padded as what it is, not as one with channels last. */
+static void pads_of_rows(void **state)
+{
+    (void)state;
+    const int64_t rows[] = {1, 24, 8}, matrix[] = {8, 8}, map[] = {1, 3, 8, 8};
+    for (size_t axis = 1; axis < 4; axis++) {
+        int64_t pads[8] = {0};
+        begin();
+        add_floats(&graph, "w", 2, matrix);
+        add_reshape(&graph, "picture", 3, rows, "r");
+        add_node(&graph, "MatMul", "r w", "d");
+        add_reshape(&graph, "d", 4, map, "m");
+        pads[axis] = 1;
+        add_ints(&graph, "pads", 8, pads);
+        start_node(&node, "Pad", "m pads", "features");
+        finish("features", 13);
+        becomes(axis == 3 ? "reshape dense reshape pad" : "reshape dense map pad tokens");
+        assert_int_equal(node_at(4)->window.pad_begin[axis == 1 ? 0 : 1], 1);
+        twi_onnx_import_free(&made);
+    }
+}
+
 static void splits_that_do_not_come_out_even(void **state)
 {
     (void)state;
@@ -455,6 +477,7 @@ int main(void)
         cmocka_unit_test(norms_of_newer_opsets),
         cmocka_unit_test(functions_of_newer_opsets),
         cmocka_unit_test(axes_as_inputs),
+        cmocka_unit_test(pads_of_rows),
         cmocka_unit_test(splits_that_do_not_come_out_even),
         cmocka_unit_test(resizes_of_newer_opsets),
         cmocka_unit_test(known_numbers_are_resized),

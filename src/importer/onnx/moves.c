@@ -409,7 +409,8 @@ static tw_status lower_pad(twi_onnx_graph *g)
     bool none = true;
     for (size_t d = 0; d < 2 * x->rank; d++) none = none && pads[d] == 0;
     if (none) return twi_onnx_output(g, 0, x);
-    const bool pixels = twi_onnx_is_pixels(g, x);
+    const bool last = x->rank == 4 && (pads[3] != 0 || pads[7] != 0);
+    const bool pixels = !last && twi_onnx_is_pixels(g, x);
     st = take_map_pads(g, x, pads, pixels ? 1 : 2, &node);
     if (st != TW_OK) return st;
     if (!pixels) return give_moved(g, x, node);
