@@ -53,6 +53,8 @@ typedef struct twi_tap {
     size_t first, second;
     float weight;
 } twi_tap;
+/* The row of an input of size rows that padding by reflection or the edge puts at row `at`. */
+size_t twi_padded_row(twi_pad_mode mode, size_t at, size_t begin, size_t size);
 twi_tap twi_resize_tap(const twi_node *node, int axis, size_t at, size_t in, size_t out);
 
 /* The sizes of an attention whose inputs have the shapes in [3]. */
@@ -76,6 +78,7 @@ tw_status twi_onednn_add(twi_build *b);
 tw_status twi_onednn_concat(twi_build *b);
 tw_status twi_onednn_flatten(twi_build *b);
 tw_status twi_onednn_reduce(twi_build *b);
+tw_status twi_onednn_reduce_any(twi_build *b); /* along whichever axes */
 tw_status twi_onednn_arithmetic(twi_build *b);
 tw_status twi_onednn_with_constant(twi_build *b); /* prelu as well */
 tw_status twi_onednn_layer_norm(twi_build *b);    /* l2_normalise as well */
@@ -90,6 +93,7 @@ tw_status twi_onednn_space_to_depth(twi_build *b);
 tw_status twi_onednn_channel_shuffle(twi_build *b);
 tw_status twi_onednn_roll(twi_build *b);
 tw_status twi_onednn_pad(twi_build *b);
+tw_status twi_onednn_resample(twi_build *b); /* resize, and pads of what lies inside */
 tw_status twi_onednn_prepend_token(twi_build *b);
 tw_status twi_onednn_concat_tokens(twi_build *b); /* along the tokens */
 tw_status twi_onednn_take_token(twi_build *b);

@@ -304,6 +304,26 @@ static void test_moves(void **state)
     }
 }
 
+/* Along any axes of a map, of tokens, of a vector. */
+static void test_reductions(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 66; seed++) {
+        uint32_t last;
+        trial *t = trial_new(700 + seed, &last);
+        const size_t rank = 3 - seed % 3, all = ((size_t)1 << rank) - 1;
+        const size_t chosen = between(&t->rng, 1, all);
+        twi_node node = {.op = seed / 3 % 2 ? TWI_OP_REDUCE_MAX : TWI_OP_REDUCE_MEAN};
+        if (rank == 2) last = unary(t, (twi_node){.op = TWI_OP_TOKENS}, last);
+        if (rank == 1) last = unary(t, (twi_node){.op = TWI_OP_FLATTEN}, last);
+        for (size_t d = 0; d < rank; d++)
+            if (chosen >> d & 1) node.axes.dims[node.axes.rank++] = d;
+        last = unary(t, node, last);
+        unary(t, (twi_node){.op = TWI_OP_TANH}, last);
+        trial_finish(t);
+    }
+}
+
 /* There and back again. */
 static void test_round_trips(void **state)
 {
@@ -499,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_joins),
         cmocka_unit_test(test_attention),     cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_constant_node), cmocka_unit_test(test_rows_stand_alone),
+        cmocka_unit_test(test_reductions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,26 @@ static inline void attribute_float(message *node, const char *name, float value)
     put_message(node, 5, &a);
 }
 
+static inline void attribute_text(message *node, const char *name, const char *text)
+{
+    static message a;
+    a.n = 0;
+    put_text(&a, 1, name);
+    put_text(&a, 4, text);
+    put_int(&a, 20, 3);
+    put_message(node, 5, &a);
+}
+
+static inline void attribute_graph(message *node, const char *name, const message *graph)
+{
+    static message a;
+    a.n = 0;
+    put_text(&a, 1, name);
+    put_message(&a, 6, graph);
+    put_int(&a, 20, 5);
+    put_message(node, 5, &a);
+}
+
 /* ---- a node: "Op", "inputs, divided by blanks", "outputs" -------------------------------------
  */
 

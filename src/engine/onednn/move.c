@@ -384,14 +384,13 @@ tw_status twi_onednn_roll(twi_build *b)
     return move_build(b, input_dtype(b, 0), moves, n, NULL);
 }
 
-/* Reflection and repeated edges are rare, and left to plain C. */
 tw_status twi_onednn_pad(twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *in = &b->shapes[node->inputs[0]];
     const float value = (float)node->value;
     size_t from[3], to[3];
-    if (node->pad_mode != TWI_PAD_CONSTANT) return twi_onednn_plain_c(b);
+    if (node->pad_mode != TWI_PAD_CONSTANT) return twi_onednn_resample(b);
     strides_of(in, from);
     strides_of(&b->shapes[b->node], to);
     const loops l = copy_loops(in, from, to);

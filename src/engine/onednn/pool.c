@@ -122,14 +122,14 @@ tw_status twi_onednn_global_pool(twi_build *b)
     return TW_OK;
 }
 
-/* Height and width are a pool; other axes are rare. */
+/* Height and width are a pool. */
 tw_status twi_onednn_reduce(twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *in = &b->shapes[node->inputs[0]], *axes = &node->axes;
     uint32_t out = twi_input_value(b, 0);
     if (in->rank != 3 || axes->rank != 2 || axes->dims[0] == 0 || axes->dims[1] == 0)
-        return twi_onednn_plain_c(b);
+        return twi_onednn_reduce_any(b);
     const bool maximum = node->op == TWI_OP_REDUCE_MAX;
     const tw_status st = whole_pool(b, in, twi_onednn_dtype(b), maximum, &out);
     if (st == TW_OK) twi_onednn_done(b, out);

@@ -3,16 +3,27 @@
 
 #include <math.h>
 
+/* As ONNX's Pad has it; reflection does not repeat the edge. */
+static ptrdiff_t padded(twi_pad_mode mode, size_t at, size_t begin, size_t size)
+{
+    const ptrdiff_t i = (ptrdiff_t)at - (ptrdiff_t)begin, last = (ptrdiff_t)size - 1;
+    if (mode == TWI_PAD_REFLECT) return i < 0 ? -i : i > last ? 2 * last - i : i;
+    if (mode == TWI_PAD_EDGE) return i < 0 ? 0 : i > last ? last : i;
+    return i;
+}
+
+size_t twi_padded_row(twi_pad_mode mode, size_t at, size_t begin, size_t size)
+{
+    return (size_t)padded(mode, at, begin, size);
+}
+
 /* The row of an input of size rows that padding puts at position at (which counts from the first
  * row of padding); false: a constant. */
 static bool padded_row(twi_pad_mode mode, size_t at, size_t begin, size_t size, size_t *row)
 {
-    const ptrdiff_t i = (ptrdiff_t)at - (ptrdiff_t)begin, last = (ptrdiff_t)size - 1;
-    ptrdiff_t from = i;
-    if (mode == TWI_PAD_REFLECT) from = i < 0 ? -i : i > last ? 2 * last - i : i;
-    if (mode == TWI_PAD_EDGE) from = i < 0 ? 0 : i > last ? last : i;
+    const ptrdiff_t from = padded(mode, at, begin, size);
     *row = (size_t)from;
-    return from >= 0 && from <= last;
+    return from >= 0 && from < (ptrdiff_t)size;
 }
 
 void twi_ref_pad(const twi_reference_args *a)

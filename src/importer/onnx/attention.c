@@ -1,117 +1,226 @@
 /* attention.c - attention that exporters spell out, as one operator.
  *
- * softmax(scale q k^T + bias) v over a stack of heads [heads, tokens, d], the heads being cut from
- * tokens [tokens, heads d] by a reshape and a transpose, and put side by side again by another:
- * that last one is where it is looked for, backwards. Our operator takes and gives the tokens. */
-#include "importer/onnx/graph.h"
+ * softmax(scale q k^T + bias + mask) v over a stack of matrices, one for each head of each window
+ * (without windows: of one): [windows, heads, tokens, d]. How q, k and v were cut from tokens
+ * [windows tokens, features] is told by their views, in whatever order an exporter cut, turned and
+ * chose; so it does not matter whether they come from one dense layer or three. Looked for
+ * backwards from the transpose that puts the heads side by side again. Our operator takes and gives
+ * the tokens. */
+#include "importer/onnx/view.h"
 
 #include <string.h>
 
-static bool has_shape(const twi_onnx_graph *g, uint32_t id, size_t a, size_t b, size_t c)
-{
-    const twi_shape *s = &g->shapes[id];
-    return s->rank == 3 && s->dims[0] == a && s->dims[1] == b && s->dims[2] == c;
-}
-
-static bool is_transpose(const twi_onnx_graph *g, uint32_t id, size_t rank, const size_t *axes)
-{
-    const twi_node *node = twi_onnx_node_of(g, id);
-    return node->op == TWI_OP_TRANSPOSE && node->axes.rank == rank &&
-           memcmp(node->axes.dims, axes, rank * sizeof *axes) == 0;
-}
-
-/* Through products with one number, which it gathers. */
-static uint32_t unscaled(const twi_onnx_graph *g, uint32_t id, double *scale)
-{
-    const twi_node *node = twi_onnx_node_of(g, id);
-    if (node->op != TWI_OP_MUL_CONSTANT || node->params[TWI_PARAM_VALUE]->count != 1) return id;
-    *scale *= (double)((const float *)node->params[TWI_PARAM_VALUE]->data)[0];
-    return unscaled(g, node->inputs[0], scale);
-}
+#define MOST ((size_t)1 << 24) /* numbers of a bias or mask that is made from smaller ones */
 
 typedef struct found {
-    size_t heads, queries, keys, d;
-    uint32_t tokens[3]; /* of q, k, v: elements as in [tokens, heads d] */
+    size_t windows, heads, queries, keys, d;
     double scale;
-    const twi_tensor *bias; /* [heads, queries, keys], or NULL */
+    uint32_t adds[4]; /* of numbers to the scores, and what they are multiplied by */
+    double factor[4];
+    size_t n_adds;
+    const twi_tensor *bias, *mask; /* [heads, queries, keys], [windows, queries, keys], or NULL */
 } found;
 
-/* [heads, n, d] cut from [n, heads, d]. */
-static bool cut_heads(const twi_onnx_graph *g, uint32_t id, const found *f, size_t n, size_t which,
-                      found *out)
+/* Where q, k or v lies in tokens: row r, head h, element e at column first + h head + e each. */
+typedef struct columns {
+    uint32_t base;
+    size_t rows, width; /* of base as tokens */
+    size_t first, head, each;
+} columns;
+
+/* node: [windows, heads, n, d], or with its last two axes swapped. */
+static bool find_columns(const twi_onnx_graph *g, uint32_t node, const found *f, size_t n,
+                         bool turned, double *scale, columns *out)
 {
-    static const size_t axes[] = {1, 0, 2};
-    id = unscaled(g, id, &out->scale);
-    if (!has_shape(g, id, f->heads, n, f->d) || !is_transpose(g, id, 3, axes)) return false;
-    out->tokens[which] = unscaled(g, twi_onnx_node_of(g, id)->inputs[0], &out->scale);
-    return true;
+    const size_t count[] = {f->windows, f->heads, turned ? f->d : n, turned ? n : f->d};
+    size_t stride[4];
+    twi_view view;
+    twi_view_of(g, node, scale, &view);
+    if (!twi_view_split(&view, 4, count, stride)) return false;
+    const size_t row = stride[turned ? 3 : 2], each = stride[turned ? 2 : 3];
+    *out = (columns){view.base, f->windows * n, row, view.first, stride[1], each};
+    return row > 0 && (f->windows == 1 || stride[0] == n * row) &&
+           view.first + (f->heads - 1) * stride[1] + (f->d - 1) * each < row &&
+           twi_shape_elements(&g->shapes[view.base]) == out->rows * row;
 }
 
-/* [heads, d, n]: by one transpose of [n, heads d]. */
-static bool cut_turned(const twi_onnx_graph *g, uint32_t id, const found *f, found *out)
+static bool is_all(const columns *c, const found *f)
 {
-    static const size_t axes[] = {1, 0};
-    id = unscaled(g, id, &out->scale);
-    if (!has_shape(g, id, f->heads, f->d, f->keys)) return false;
-    if (twi_onnx_node_of(g, id)->op == TWI_OP_RESHAPE) id = twi_onnx_node_of(g, id)->inputs[0];
-    if (!is_transpose(g, id, 2, axes) || g->shapes[id].dims[1] != f->keys) return false;
-    out->tokens[1] = unscaled(g, twi_onnx_node_of(g, id)->inputs[0], &out->scale);
-    return true;
+    return c->first == 0 && c->head == f->d && c->each == 1 && c->width == f->heads * f->d;
 }
 
-/* scores: perhaps scaled, perhaps with a bias. */
-static bool is_scores(const twi_onnx_graph *g, uint32_t id, found *f)
+static bool is_dense(const twi_onnx_graph *g, const columns *c)
 {
-    const twi_node *node = twi_onnx_node_of(g, id);
-    if (node->op == TWI_OP_ADD_CONSTANT) {
-        f->bias = node->params[TWI_PARAM_VALUE];
-        if (f->bias->rank != 3 || f->bias->dims[0] != f->heads || f->bias->dims[1] != f->queries ||
-            f->bias->dims[2] != f->keys)
+    const twi_node *node = twi_onnx_node_of(g, c->base);
+    return node->op == TWI_OP_DENSE && node->params[TWI_PARAM_WEIGHT]->dims[0] == c->width;
+}
+
+/* Whether there is a node for it, or can be one: a part of a dense layer, or side by side. */
+static bool can_take(const twi_onnx_graph *g, const columns *c, const found *f)
+{
+    return is_dense(g, c) || (c->head == f->d && c->each == 1);
+}
+
+/* Rows of a dense layer's weight or bias, borrowed where they follow each other. */
+static tw_status take_rows(twi_onnx_graph *g, const twi_tensor *from, const columns *c,
+                           const found *f, const twi_tensor **out)
+{
+    const size_t n = from->rank == 2 ? from->dims[1] : 1, dims[] = {f->heads * f->d, n};
+    const float *data = from->data;
+    float *to;
+    if (c->head == f->d && c->each == 1)
+        return twi_onnx_param(g, from->rank, dims, data + c->first * n, out, NULL);
+    const tw_status st = twi_onnx_param(g, from->rank, dims, NULL, out, &to);
+    for (size_t h = 0; st == TW_OK && h < f->heads; h++)
+        for (size_t e = 0; e < f->d; e++)
+            memcpy(to + (h * f->d + e) * n, data + (c->first + h * c->head + e * c->each) * n,
+                   n * sizeof *to);
+    return st;
+}
+
+/* [rows, heads d] */
+static tw_status take_columns(twi_onnx_graph *g, const columns *c, const found *f, uint32_t *out)
+{
+    const twi_onnx_value value = {.kind = TWI_ONNX_NODE, .node = c->base};
+    const twi_shape tokens = {2, {c->rows, c->width}};
+    twi_node node = *twi_onnx_node_of(g, c->base);
+    tw_status st;
+    if (is_all(c, f)) return twi_onnx_shaped(g, &value, &tokens, out);
+    if (is_dense(g, c)) {
+        const uint32_t in = node.inputs[0];
+        for (size_t p = TWI_PARAM_WEIGHT; p <= TWI_PARAM_BIAS; p++) {
+            if (!node.params[p]) continue;
+            if ((st = take_rows(g, node.params[p], c, f, &node.params[p])) != TW_OK) return st;
+        }
+        return twi_onnx_make1(g, node, in, out);
+    }
+    st = twi_onnx_shaped(g, &value, &tokens, out);
+    if (st != TW_OK) return st;
+    const twi_node slice = {.op = TWI_OP_SLICE,
+                            .axis = 1,
+                            .start = c->first,
+                            .stop = c->first + f->heads * f->d,
+                            .step = 1};
+    return twi_onnx_make1(g, slice, *out, out);
+}
+
+/* From the softmax's input back to the product of q and k; what is added on the way is noted. */
+static bool find_scores(const twi_onnx_graph *g, uint32_t id, found *f, uint32_t *product)
+{
+    for (;;) {
+        id = twi_onnx_behind(g, id);
+        const twi_node *node = twi_onnx_node_of(g, id);
+        if (node->op == TWI_OP_MATMUL && !node->transpose_a) {
+            f->scale *= node->scale;
+            *product = id;
+            return true;
+        }
+        if (node->op == TWI_OP_ADD_CONSTANT && f->n_adds < TWI_LEN(f->adds)) {
+            f->factor[f->n_adds] = f->scale;
+            f->adds[f->n_adds++] = id;
+        } else if (node->op == TWI_OP_MUL_CONSTANT && node->params[TWI_PARAM_VALUE]->count == 1) {
+            f->scale *= (double)((const float *)node->params[TWI_PARAM_VALUE]->data)[0];
+        } else {
             return false;
+        }
         id = node->inputs[0];
     }
-    node = twi_onnx_node_of(g, unscaled(g, id, &f->scale));
-    if (node->op != TWI_OP_MATMUL || node->transpose_a) return false;
-    f->scale *= node->scale;
-    const found wanted = *f;
-    if (!cut_heads(g, node->inputs[0], &wanted, wanted.queries, 0, f)) return false;
-    return node->transpose_b ? cut_heads(g, node->inputs[1], &wanted, wanted.keys, 1, f)
-                             : cut_turned(g, node->inputs[1], &wanted, f);
 }
 
-static bool is_attention(const twi_onnx_graph *g, uint32_t id, found *f)
+/* Adds the value of the node `id` to a sum [outer, queries, keys]; stride: of outer, query, key. */
+static tw_status gather_add(twi_onnx_graph *g, size_t which, found *f, const size_t stride[3],
+                            bool mask)
 {
-    const twi_node *product = twi_onnx_node_of(g, id);
-    const twi_shape *s = &g->shapes[id];
-    if (product->op != TWI_OP_MATMUL || s->rank != 3 || product->transpose_a ||
-        product->transpose_b || product->scale != 1.0)
-        return false;
-    const twi_node *softmax = twi_onnx_node_of(g, product->inputs[0]);
-    *f = (found){.heads = s->dims[0], .queries = s->dims[1], .d = s->dims[2], .scale = 1.0};
-    f->keys = g->shapes[product->inputs[1]].dims[1];
-    found values;
-    if (softmax->op != TWI_OP_SOFTMAX || !is_scores(g, softmax->inputs[0], f)) return false;
-    values = *f;
-    if (!cut_heads(g, product->inputs[1], f, f->keys, 2, &values)) return false;
-    f->tokens[2] = values.tokens[2];
-    return values.scale == f->scale; /* a factor of v is no factor of the scores */
+    const float *from = twi_onnx_node_of(g, f->adds[which])->params[TWI_PARAM_VALUE]->data;
+    const twi_tensor **out = mask ? &f->mask : &f->bias;
+    const size_t dims[] = {mask ? f->windows : f->heads, f->queries, f->keys};
+    const twi_tensor *before = *out;
+    float *to;
+    const tw_status st = twi_onnx_param(g, 3, dims, NULL, out, &to);
+    for (size_t o = 0, at = 0; st == TW_OK && o < dims[0]; o++)
+        for (size_t q = 0; q < dims[1]; q++)
+            for (size_t k = 0; k < dims[2]; k++, at++)
+                to[at] =
+                    (before ? ((const float *)before->data)[at] : 0.0f) +
+                    (float)f->factor[which] * from[o * stride[0] + q * stride[1] + k * stride[2]];
+    return st;
 }
 
-tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, uint32_t *out, bool *done)
+/* Of the scores [windows, heads, queries, keys]: the strides of what is added. false: it depends on
+ * windows and heads at once. */
+static bool add_strides(const twi_onnx_graph *g, size_t which, const found *f, size_t stride[3],
+                        bool *mask)
 {
-    found f;
-    uint32_t in[3];
-    *done = is_attention(g, id, &f);
-    if (!*done) return TW_OK;
-    for (size_t i = 0; i < 3; i++) {
-        const twi_onnx_value value = {.kind = TWI_ONNX_NODE, .node = f.tokens[i]};
-        const twi_shape tokens = {2, {i == 0 ? f.queries : f.keys, f.heads * f.d}};
-        const tw_status st = twi_onnx_shaped(g, &value, &tokens, &in[i]);
-        if (st != TW_OK) return st;
+    const size_t count[] = {f->windows, f->heads, f->queries, f->keys};
+    size_t all[4];
+    if (!twi_view_of_constant(g, f->adds[which], 4, count, all)) return false;
+    *mask = all[0] != 0;
+    stride[0] = *mask ? all[0] : all[1];
+    stride[1] = all[2];
+    stride[2] = all[3];
+    return (all[0] == 0 || all[1] == 0) &&
+           (*mask ? f->windows : f->heads) * f->queries <= MOST / f->keys;
+}
+
+static tw_status gather_adds(twi_onnx_graph *g, found *f)
+{
+    tw_status st = TW_OK;
+    for (size_t i = 0; i < f->n_adds && st == TW_OK; i++) {
+        size_t stride[3];
+        bool mask;
+        (void)add_strides(g, i, f, stride, &mask); /* is_attention() has seen that it can */
+        st = gather_add(g, i, f, stride, mask);
     }
-    const twi_node node = {.op = TWI_OP_ATTENTION,
-                           .heads = f.heads,
-                           .scale = f.scale,
-                           .params = {[TWI_PARAM_ATTENTION_BIAS] = f.bias}};
+    return st;
+}
+
+/* f->windows, heads, queries, d are set: of the product `id`. */
+static bool is_attention(const twi_onnx_graph *g, uint32_t id, found *f, columns in[3])
+{
+    const twi_node *last = twi_onnx_node_of(g, id);
+    uint32_t scores;
+    if (last->op != TWI_OP_MATMUL || last->transpose_a || last->scale != 1.0) return false;
+    const twi_node *softmax = twi_onnx_node_of(g, twi_onnx_behind(g, last->inputs[0]));
+    if (softmax->op != TWI_OP_SOFTMAX) return false;
+    const twi_shape *shares = &g->shapes[softmax->inputs[0]];
+    const twi_shape *left = &g->shapes[last->inputs[0]];
+    f->keys = left->dims[left->rank - 1];
+    if (shares->dims[shares->rank - 1] != f->keys) return false;
+    if (f->windows > 1 && f->queries != f->keys) return false;
+    if (!find_columns(g, last->inputs[1], f, f->keys, last->transpose_b, NULL, &in[2]))
+        return false;
+    if (!find_scores(g, softmax->inputs[0], f, &scores)) return false;
+    const twi_node *product = twi_onnx_node_of(g, scores);
+    for (size_t i = 0; i < 2; i++)
+        if (!find_columns(g, product->inputs[i], f, i == 0 ? f->queries : f->keys,
+                          i == 1 && !product->transpose_b, &f->scale, &in[i]))
+            return false;
+    for (size_t i = 0; i < f->n_adds; i++) {
+        size_t stride[3];
+        bool mask;
+        if (!add_strides(g, i, f, stride, &mask)) return false;
+    }
+    return can_take(g, &in[0], f) && can_take(g, &in[1], f) && can_take(g, &in[2], f);
+}
+
+tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, const size_t heads[4], uint32_t *out,
+                             bool *done)
+{
+    found f = {
+        .windows = heads[0], .heads = heads[1], .queries = heads[2], .d = heads[3], .scale = 1.0};
+    columns at[3];
+    uint32_t in[3];
+    id = twi_onnx_behind(g, id);
+    *done = is_attention(g, id, &f, at);
+    if (!*done) return TW_OK;
+    tw_status st = gather_adds(g, &f);
+    for (size_t i = 0; i < 3 && st == TW_OK; i++) st = take_columns(g, &at[i], &f, &in[i]);
+    if (st != TW_OK) return st;
+    const twi_node node = {
+        .op = TWI_OP_ATTENTION,
+        .heads = f.heads,
+        .scale = f.scale,
+        .tokens = f.windows > 1 ? f.keys : 0,
+        .params = {[TWI_PARAM_ATTENTION_BIAS] = f.bias, [TWI_PARAM_ATTENTION_MASK] = f.mask}};
     return twi_onnx_make(g, node, in, 3, out);
 }

@@ -11,15 +11,6 @@ static bool is_vector(const twi_onnx_graph *g, uint32_t id)
     return g->shapes[id].rank == 1;
 }
 
-/* Reshapes, which say nothing. */
-static uint32_t behind_shapes(const twi_onnx_graph *g, uint32_t id)
-{
-    while (twi_onnx_node_of(g, id)->op == TWI_OP_FLATTEN ||
-           twi_onnx_node_of(g, id)->op == TWI_OP_RESHAPE)
-        id = twi_onnx_node_of(g, id)->inputs[0];
-    return id;
-}
-
 /* Through dense layers and what lies between them to what they were given. */
 static uint32_t before_dense(const twi_onnx_graph *g, uint32_t id)
 {
@@ -66,8 +57,8 @@ static void find_classifier(const twi_onnx_graph *g, uint32_t id, uint32_t *feat
 {
     bool softmax = false;
     *logits = TWI_NO_NODE;
-    for (uint32_t at = behind_shapes(g, id);;
-         at = behind_shapes(g, twi_onnx_node_of(g, at)->inputs[0])) {
+    for (uint32_t at = twi_onnx_behind(g, id);;
+         at = twi_onnx_behind(g, twi_onnx_node_of(g, at)->inputs[0])) {
         const twi_op op = twi_onnx_node_of(g, at)->op;
         const bool share = op == TWI_OP_SOFTMAX || op == TWI_OP_LOG || op == TWI_OP_CLIP;
         id = at;
@@ -192,7 +183,7 @@ static tw_status choose(twi_onnx_graph *g, const char *name, uint32_t *feature, 
         find_classifier(g, first->node, feature, logits);
         return TW_OK;
     }
-    *feature = before_pool(g, behind_shapes(g, wanted->node));
+    *feature = before_pool(g, twi_onnx_behind(g, wanted->node));
     if (first != wanted) find_classifier(g, first->node, &unused, logits);
     return TW_OK;
 }

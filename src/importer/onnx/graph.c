@@ -6,15 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+static size_t count_names(const twi_onnx_model *model)
+{
+    size_t names = model->n_initializers + model->n_inputs + 16;
+    for (size_t i = 0; i < model->n_nodes; i++) names += model->nodes[i].n_outputs;
+    return names;
+}
+
 tw_status twi_onnx_graph_new(tw_ctx *ctx, twi_onnx_model *model, size_t channels, size_t height,
                              size_t width, twi_onnx_graph *out)
 {
-    twi_onnx_graph g = {.ctx = ctx, .model = model, .name_slots = 64};
-    size_t names = model->n_initializers + model->n_inputs + 16;
+    twi_onnx_graph g = {.ctx = ctx, .model = model};
     tw_status st;
-    for (size_t i = 0; i < model->n_nodes; i++) names += model->nodes[i].n_outputs;
-    while (g.name_slots < 2 * names) g.name_slots *= 2;
-    if ((st = twi_zalloc(ctx, g.name_slots, &g.names)) != TW_OK) goto done;
+    if ((st = twi_onnx_more_names(&g, model)) != TW_OK) goto done;
     if ((st = twi_network_new(ctx, channels, &g.network)) != TW_OK) goto done;
     if ((st = twi_grow(ctx, &g.shapes, &g.shape_capacity, 1)) != TW_OK) goto done;
     g.shapes[0] = (twi_shape){3, {channels, height, width}};
@@ -33,24 +37,49 @@ void twi_onnx_graph_free(twi_onnx_graph *g)
 }
 
 /* FNV-1a: Fowler, Noll & Vo, 64 bits. */
-uint64_t twi_onnx_hash(const char *text)
+uint64_t twi_onnx_hash(const void *text, size_t length)
 {
+    const unsigned char *at = text;
     uint64_t h = 14695981039346656037u;
-    for (; *text; text++) h = (h ^ (unsigned char)*text) * 1099511628211u;
+    for (size_t i = 0; i < length; i++) h = (h ^ at[i]) * 1099511628211u;
     return h;
+}
+
+/* The place of name in a table [slots]: its own, or a free one. NULL: neither. */
+static twi_onnx_name *place_of(twi_onnx_name *names, size_t slots, const char *name)
+{
+    size_t at = (size_t)twi_onnx_hash(name, strlen(name)) & (slots - 1);
+    for (size_t tries = 0; tries < slots; tries++, at = (at + 1) & (slots - 1))
+        if (!names[at].name || strcmp(names[at].name, name) == 0) return &names[at];
+    return NULL;
+}
+
+tw_status twi_onnx_more_names(twi_onnx_graph *g, const twi_onnx_model *branch)
+{
+    const size_t wanted = g->name_room + count_names(branch);
+    size_t slots = 64;
+    twi_onnx_name *names;
+    while (slots < 2 * wanted) slots *= 2;
+    g->name_room = wanted;
+    if (slots <= g->name_slots) return TW_OK;
+    const tw_status st = twi_zalloc(g->ctx, slots, &names);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < g->name_slots; i++)
+        if (g->names[i].name) *place_of(names, slots, g->names[i].name) = g->names[i];
+    twi_free(g->names);
+    g->names = names;
+    g->name_slots = slots;
+    return TW_OK;
 }
 
 tw_status twi_onnx_slot(twi_onnx_graph *g, const char *name, twi_onnx_value **out)
 {
-    size_t at = (size_t)twi_onnx_hash(name) & (g->name_slots - 1);
-    for (size_t tries = 0; tries < g->name_slots; tries++, at = (at + 1) & (g->name_slots - 1)) {
-        twi_onnx_name *slot = &g->names[at];
-        if (!slot->name) slot->name = name;
-        if (strcmp(slot->name, name) != 0) continue;
-        *out = &slot->value;
-        return TW_OK;
-    }
-    return twi_fail(g->ctx, TW_ERR_FORMAT, "%s: more names than nodes make", g->model->path);
+    twi_onnx_name *slot = place_of(g->names, g->name_slots, name);
+    if (!slot)
+        return twi_fail(g->ctx, TW_ERR_FORMAT, "%s: more names than nodes make", g->model->path);
+    slot->name = slot->name ? slot->name : name;
+    *out = &slot->value;
+    return TW_OK;
 }
 
 tw_status twi_onnx_fail(twi_onnx_graph *g, const char *format, ...)
@@ -170,8 +199,9 @@ tw_status twi_onnx_give(twi_onnx_graph *g, uint32_t node, size_t rank, const siz
 
 twi_onnx_lower twi_onnx_find(const char *op)
 {
-    static const twi_onnx_operator *const tables[] = {twi_onnx_layers, twi_onnx_pointwise,
-                                                      twi_onnx_moves, twi_onnx_reductions};
+    static const twi_onnx_operator *const tables[] = {twi_onnx_layers,   twi_onnx_pointwise,
+                                                      twi_onnx_moves,    twi_onnx_reductions,
+                                                      twi_onnx_branches, twi_onnx_sums};
     for (size_t t = 0; t < TWI_LEN(tables); t++)
         for (const twi_onnx_operator *row = tables[t]; row->name; row++)
             if (strcmp(row->name, op) == 0) return row->lower;

@@ -32,21 +32,25 @@ typedef struct twi_onnx_graph {
     twi_network *network; /* all that was made, also what nothing will use */
     twi_shape *shapes;    /* [network->n] */
     size_t shape_capacity;
-    twi_onnx_name *names; /* [name_slots] open addressing */
-    size_t name_slots;
-    const twi_onnx_node *at; /* the node being lowered */
-    size_t made;             /* nodes made for it, for their names */
-    size_t invented;         /* numbers that folding made beyond those it was given */
+    twi_onnx_name *names;         /* [name_slots] open addressing */
+    size_t name_slots, name_room; /* of which so many may be taken */
+    const twi_onnx_node *at;      /* the node being lowered */
+    size_t made;                  /* nodes made for it, for their names */
+    size_t depth;                 /* branches being lowered within each other */
+    size_t invented;              /* numbers that folding made beyond those it was given */
 } twi_onnx_graph;
 
 tw_status twi_onnx_graph_new(tw_ctx *ctx, twi_onnx_model *model, size_t channels, size_t height,
                              size_t width, twi_onnx_graph *out);
 void twi_onnx_graph_free(twi_onnx_graph *graph);
 
-uint64_t twi_onnx_hash(const char *text);
+uint64_t twi_onnx_hash(const void *text, size_t length);
 
 /* The slot of name; its value's kind is NONE when it is new. */
 tw_status twi_onnx_slot(twi_onnx_graph *g, const char *name, twi_onnx_value **out);
+
+/* Room for the names of a branch. Moves the values that pointers were given to. */
+tw_status twi_onnx_more_names(twi_onnx_graph *g, const twi_onnx_model *branch);
 
 /* "<path>: node NAME (OP): " before what printf makes; TW_ERR_UNSUPPORTED. */
 tw_status twi_onnx_fail(twi_onnx_graph *g, const char *format, ...) TWI_PRINTF(2, 3);
@@ -96,6 +100,8 @@ bool twi_onnx_same_axes(const twi_onnx_graph *g, const twi_onnx_value *value, si
 /* True where the value is [1, c, 1, 1] (or [1, c]) and its node a vector. */
 bool twi_onnx_is_vector(const twi_onnx_graph *g, const twi_onnx_value *value);
 const twi_node *twi_onnx_node_of(const twi_onnx_graph *g, uint32_t id);
+/* The node behind the reshapes that end in id: the same elements in the same order. */
+uint32_t twi_onnx_behind(const twi_onnx_graph *g, uint32_t id);
 
 /* ---- what shape nodes ask for (shapes.c): of values and of known numbers alike --------------- */
 
@@ -126,6 +132,15 @@ extern const twi_onnx_operator twi_onnx_layers[];     /* layers.c */
 extern const twi_onnx_operator twi_onnx_pointwise[];  /* pointwise.c */
 extern const twi_onnx_operator twi_onnx_moves[];      /* moves.c */
 extern const twi_onnx_operator twi_onnx_reductions[]; /* reductions.c */
+extern const twi_onnx_operator twi_onnx_branches[];   /* branch.c */
+extern const twi_onnx_operator twi_onnx_sums[];       /* einsum.c */
+
+/* Folds or lowers one node (branch.c). */
+tw_status twi_onnx_lower_node(twi_onnx_graph *g, const twi_onnx_node *node);
+tw_status twi_onnx_take_initializers(twi_onnx_graph *g, const twi_onnx_model *from);
+/* Tells the names that a branch reads; depth 0. */
+typedef void (*twi_onnx_reads)(void *user, twi_cursor name);
+void twi_onnx_branch_reads(twi_cursor graph, size_t depth, twi_onnx_reads read, void *user);
 
 /* NULL: not known. */
 twi_onnx_lower twi_onnx_find(const char *op);
@@ -135,12 +150,45 @@ twi_onnx_lower twi_onnx_find(const char *op);
 tw_status twi_onnx_fold(twi_onnx_graph *g, bool *done);
 bool twi_onnx_folds(const char *op); /* whether it is one that could be */
 
+/* Output 0: the product of stacks a [..., m, k] and b [..., k, n], or [..., n, k] where turn is
+ * true (layers.c). */
+tw_status twi_onnx_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
+                           bool turn);
+
+/* Output 0: x repeated along its axes of 1 to dims [rank], as a product with ones (pointwise.c). */
+tw_status twi_onnx_repeat(twi_onnx_graph *g, const twi_onnx_value *x, size_t rank,
+                          const size_t *dims);
+
 /* Permutes a value: axis i of the outcome is axis perm[i] of value (permute.c). */
 tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm);
 
-/* Where the node `id` is the last product of an attention over heads: one that gives [queries,
- * heads d], which is what a swap of its first two axes comes to (attention.c). */
-tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, uint32_t *out, bool *done);
+/* Where the node `id`, whose elements are heads [windows, heads, queries, d], is the last product
+ * of an attention: one node that gives [windows queries, heads d]; that is the value with its heads
+ * side by side. *done false: it is none. (attention.c) */
+tw_status twi_onnx_attention(twi_onnx_graph *g, uint32_t id, const size_t heads[4], uint32_t *out,
+                             bool *done);
+
+/* The permutation that comes, with the moves before it, to windows of a map or the way back
+ * (windows.c). */
+tw_status twi_onnx_window_moves(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm,
+                                uint32_t *out, bool *done);
+
+/* ---- maps whose channels come last (pixels.c) ------------------------------------------------ */
+
+/* Whether the value is [1, h, w, c] and lies in a node as h w tokens of c features. */
+bool twi_onnx_is_pixels(const twi_onnx_graph *g, const twi_onnx_value *value);
+/* Such a value as a map [c, h, w], and a map as the value of such a shape. Neither costs anything
+ * where it is computed. */
+tw_status twi_onnx_pixels_to_map(twi_onnx_graph *g, const twi_onnx_value *value, uint32_t *map);
+tw_status twi_onnx_map_to_pixels(twi_onnx_graph *g, uint32_t map, twi_onnx_value *value);
+/* map with count pixels of its axis, 1 or 2, one behind the other: parts [n] of maps joined; a roll
+ * where they are one map's two parts in the other order. */
+tw_status twi_onnx_join_maps(twi_onnx_graph *g, const uint32_t *parts, size_t n, size_t axis,
+                             uint32_t *out);
+/* The transposes that cut [1, down, y, across, x, c] into windows and put windows
+ * [1, down, across, y, x, c] together again. *done false: perm is no such. */
+tw_status twi_onnx_windows(twi_onnx_graph *g, const twi_onnx_value *value, const size_t *perm,
+                           uint32_t *out, bool *done);
 
 /* Joins what ONNX's exporters take apart: called when the node `id` was made, gives the node that
  * stands for it, often itself (patterns.c). */

@@ -7,19 +7,22 @@
 /* ---- windows -----------------------------------------------------------------------------------
  */
 
-static tw_status two(twi_onnx_graph *g, const char *name, size_t fallback, size_t out[2])
+/* One number for each of axes, 1 or 2; a single axis is the width, and the height 1. */
+static tw_status two(twi_onnx_graph *g, const char *name, size_t axes, size_t fallback,
+                     size_t out[2])
 {
     const int64_t *given;
     size_t n;
     const tw_status st = twi_onnx_list(g, name, SIZE_MAX, &given, &n);
     if (st != TW_OK) return st;
-    out[0] = out[1] = fallback;
+    out[0] = axes == 1 ? 1 : fallback;
+    out[1] = fallback;
     if (!given) return TW_OK;
-    if (n != 2) return twi_onnx_fail(g, "%s of %zu numbers; two axes are read", name, n);
-    for (size_t i = 0; i < 2; i++) {
+    if (n != axes) return twi_onnx_fail(g, "%s of %zu numbers for %zu axes", name, n, axes);
+    for (size_t i = 0; i < n; i++) {
         if (given[i] < 1 || given[i] > TWI_MAX_WINDOW)
             return twi_onnx_fail(g, "%s of %lld", name, (long long)given[i]);
-        out[i] = (size_t)given[i];
+        out[i + 2 - n] = (size_t)given[i];
     }
     return TW_OK;
 }
@@ -36,49 +39,67 @@ static void pad_same(twi_window *w, const size_t in[2], bool lower)
     }
 }
 
-static tw_status take_pads(twi_onnx_graph *g, twi_window *w)
+static tw_status take_pads(twi_onnx_graph *g, size_t axes, twi_window *w)
 {
     const int64_t *pads;
     size_t n;
     const tw_status st = twi_onnx_list(g, "pads", SIZE_MAX, &pads, &n);
     if (st != TW_OK || !pads) return st;
-    if (n != 4) return twi_onnx_fail(g, "pads of %zu numbers; need 4", n);
-    for (size_t i = 0; i < 4; i++) {
+    if (n != 2 * axes) return twi_onnx_fail(g, "pads of %zu numbers; need %zu", n, 2 * axes);
+    for (size_t i = 0; i < n; i++) {
         if (pads[i] < 0 || pads[i] > TWI_MAX_WINDOW)
             return twi_onnx_fail(g, "pads of %lld", (long long)pads[i]);
-        (i < 2 ? w->pad_begin : w->pad_end)[i % 2] = (size_t)pads[i];
+        (i < axes ? w->pad_begin : w->pad_end)[i % axes + 2 - axes] = (size_t)pads[i];
     }
     return TW_OK;
 }
 
-/* kernel: what the weight says; NULL: kernel_shape is asked. in: the map's height and width. */
-static tw_status take_window(twi_onnx_graph *g, const size_t *kernel, const size_t in[2],
-                             twi_window *w)
+/* axes: 1 or 2. kernel: what the weight says; NULL: kernel_shape is asked. in: the map's height and
+ * width. */
+static tw_status take_window(twi_onnx_graph *g, size_t axes, const size_t *kernel,
+                             const size_t in[2], twi_window *w)
 {
     const char *same = twi_onnx_text(g->at, "auto_pad", "NOTSET");
     *w = (twi_window){0};
-    tw_status st = two(g, "kernel_shape", kernel ? kernel[0] : 0, w->kernel);
+    tw_status st = two(g, "kernel_shape", axes, 0, w->kernel);
     if (st == TW_OK && kernel) memcpy(w->kernel, kernel, sizeof w->kernel);
-    if (st == TW_OK) st = two(g, "strides", 1, w->stride);
-    if (st == TW_OK) st = two(g, "dilations", 1, w->dilation);
+    if (st == TW_OK) st = two(g, "strides", axes, 1, w->stride);
+    if (st == TW_OK) st = two(g, "dilations", axes, 1, w->dilation);
     if (st != TW_OK) return st;
-    if (w->kernel[0] == 0) return twi_onnx_fail(g, "kernel_shape is missing");
+    if (w->kernel[0] == 0 || w->kernel[1] == 0) return twi_onnx_fail(g, "kernel_shape is missing");
     if (strcmp(same, "SAME_UPPER") == 0 || strcmp(same, "SAME_LOWER") == 0)
         pad_same(w, in, same[5] == 'L');
     else if (strcmp(same, "VALID") != 0)
-        st = take_pads(g, w);
+        st = take_pads(g, axes, w);
     w->ceil_mode = twi_onnx_int(g->at, "ceil_mode", 0) != 0;
     w->count_include_pad = twi_onnx_int(g->at, "count_include_pad", 0) != 0;
     return st;
 }
 
-/* What comes out of node as a map: [1, c, h, w]. */
-static tw_status give_map(twi_onnx_graph *g, uint32_t node)
+/* Input 0 as a map: [1, c, width] is one of height 1. */
+static tw_status take_map(twi_onnx_graph *g, twi_onnx_value *out)
+{
+    const twi_onnx_value *x;
+    const tw_status st = twi_onnx_input(g, 0, &x);
+    if (st != TW_OK) return st;
+    *out = *x;
+    if (x->rank == 4) return TW_OK;
+    if (x->rank != 3)
+        return twi_onnx_fail(g, "a value of %zu axes comes in; need [1, channels, height, width]",
+                             x->rank);
+    out->rank = 4;
+    out->dims[2] = 1;
+    out->dims[3] = x->dims[2];
+    return TW_OK;
+}
+
+/* What comes out of node as a map: [1, c, h, w], or [1, c, w] where axes is 1. */
+static tw_status give_map(twi_onnx_graph *g, uint32_t node, size_t axes)
 {
     const twi_shape *s = &g->shapes[node];
-    const size_t dims[] = {1, s->dims[0], s->rank == 3 ? s->dims[1] : 1,
-                           s->rank == 3 ? s->dims[2] : 1};
-    return twi_onnx_give(g, node, 4, dims);
+    const size_t h = s->rank == 3 ? s->dims[1] : 1, w = s->rank == 3 ? s->dims[2] : 1;
+    const size_t dims[] = {1, s->dims[0], axes == 1 ? w : h, w};
+    return twi_onnx_give(g, node, 2 + axes, dims);
 }
 
 static tw_status optional_vector(twi_onnx_graph *g, size_t i, size_t n, const twi_tensor **out)
@@ -92,67 +113,94 @@ static tw_status optional_vector(twi_onnx_graph *g, size_t i, size_t n, const tw
     return st == TW_OK ? twi_onnx_param(g, 1, &n, c->f, out, NULL) : st;
 }
 
+/* weight [out, in / groups, kernel] or with two axes more: as one of two. */
+static tw_status take_weight(twi_onnx_graph *g, size_t axes, const twi_onnx_const **out,
+                             size_t dims[4])
+{
+    const twi_onnx_const *w;
+    const tw_status st = twi_onnx_input_floats(g, 1, &w);
+    if (st != TW_OK) return st;
+    if (w->rank != 2 + axes)
+        return twi_onnx_fail(g, "a convolution over %zu axes of a map of %zu; one or two are read",
+                             w->rank > 2 ? w->rank - 2 : 0, axes);
+    dims[0] = w->dims[0];
+    dims[1] = w->dims[1];
+    dims[2] = axes == 1 ? 1 : w->dims[2];
+    dims[3] = w->dims[w->rank - 1];
+    *out = w;
+    return TW_OK;
+}
+
 static tw_status lower_conv(twi_onnx_graph *g)
 {
-    const twi_onnx_value *x;
+    twi_onnx_value x;
+    const twi_onnx_value *as_given;
     const twi_onnx_const *w;
+    size_t dims[4];
     twi_node node = {.op = TWI_OP_CONV, .groups = (size_t)twi_onnx_int(g->at, "group", 1)};
     uint32_t in, out;
-    tw_status st = twi_onnx_input(g, 0, &x);
-    if (st == TW_OK) st = twi_onnx_input_floats(g, 1, &w);
+    tw_status st = twi_onnx_input(g, 0, &as_given);
     if (st != TW_OK) return st;
-    if (w->rank != 4 || x->rank != 4)
-        return twi_onnx_fail(g, "a convolution over %zu axes; two are read",
-                             w->rank > 2 ? w->rank - 2 : 0);
-    if ((st = take_window(g, w->dims + 2, x->dims + 2, &node.window)) != TW_OK) return st;
-    if ((st = optional_vector(g, 2, w->dims[0], &node.params[TWI_PARAM_BIAS])) != TW_OK) return st;
+    const size_t axes = as_given->rank == 3 ? 1 : 2;
+    st = take_map(g, &x);
+    if (st == TW_OK) st = take_weight(g, axes, &w, dims);
+    if (st == TW_OK) st = take_window(g, axes, dims + 2, x.dims + 2, &node.window);
+    if (st == TW_OK) st = optional_vector(g, 2, dims[0], &node.params[TWI_PARAM_BIAS]);
+    if (st != TW_OK) return st;
     const twi_window *v = &node.window;
     const bool point = v->kernel[0] * v->kernel[1] == 1 &&
                        v->pad_begin[0] + v->pad_begin[1] + v->pad_end[0] + v->pad_end[1] == 0;
-    if (point && node.groups == 1 && twi_onnx_is_vector(g, x)) { /* squeeze and excite */
-        st = twi_onnx_param(g, 2, w->dims, w->f, &node.params[TWI_PARAM_WEIGHT], NULL);
+    if (point && node.groups == 1 && twi_onnx_is_vector(g, &x)) { /* squeeze and excite */
+        st = twi_onnx_param(g, 2, dims, w->f, &node.params[TWI_PARAM_WEIGHT], NULL);
         node.op = TWI_OP_DENSE;
         node.window = (twi_window){0};
         node.groups = 0;
-        in = x->node;
+        in = x.node;
     } else {
-        st = twi_onnx_param(g, 4, w->dims, w->f, &node.params[TWI_PARAM_WEIGHT], NULL);
-        if (st == TW_OK) st = twi_onnx_as_map(g, x, &in);
+        st = twi_onnx_param(g, 4, dims, w->f, &node.params[TWI_PARAM_WEIGHT], NULL);
+        if (st == TW_OK) st = twi_onnx_as_map(g, &x, &in);
     }
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
-    return st == TW_OK ? give_map(g, out) : st;
+    return st == TW_OK ? give_map(g, out, axes) : st;
 }
 
 static tw_status lower_pool(twi_onnx_graph *g)
 {
-    const twi_onnx_value *x;
+    twi_onnx_value x;
+    const twi_onnx_value *as_given;
     twi_node node = {.op = g->at->op[0] == 'M' ? TWI_OP_MAX_POOL : TWI_OP_AVG_POOL};
     uint32_t in, out;
-    tw_status st = twi_onnx_input(g, 0, &x);
-    if (st == TW_OK) st = twi_onnx_as_map(g, x, &in);
-    if (st == TW_OK) st = take_window(g, NULL, x->dims + 2, &node.window);
+    tw_status st = twi_onnx_input(g, 0, &as_given);
+    if (st != TW_OK) return st;
+    const size_t axes = as_given->rank == 3 ? 1 : 2;
+    st = take_map(g, &x);
+    if (st == TW_OK) st = twi_onnx_as_map(g, &x, &in);
+    if (st == TW_OK) st = take_window(g, axes, NULL, x.dims + 2, &node.window);
     if (st != TW_OK) return st;
     const twi_window *w = &node.window;
     const size_t pads = w->pad_begin[0] + w->pad_begin[1] + w->pad_end[0] + w->pad_end[1];
-    if (w->kernel[0] == x->dims[2] && w->kernel[1] == x->dims[3] && pads == 0 &&
+    if (w->kernel[0] == x.dims[2] && w->kernel[1] == x.dims[3] && pads == 0 &&
         w->dilation[0] * w->dilation[1] == 1) {
         node.op = node.op == TWI_OP_MAX_POOL ? TWI_OP_GLOBAL_MAX_POOL : TWI_OP_GLOBAL_AVG_POOL;
         node.window = (twi_window){0};
     }
     st = twi_onnx_make1(g, node, in, &out);
-    return st == TW_OK ? give_map(g, out) : st;
+    return st == TW_OK ? give_map(g, out, axes) : st;
 }
 
 static tw_status lower_global_pool(twi_onnx_graph *g)
 {
-    const twi_onnx_value *x;
+    twi_onnx_value x;
+    const twi_onnx_value *as_given;
     const twi_op op = g->at->op[6] == 'M' ? TWI_OP_GLOBAL_MAX_POOL : TWI_OP_GLOBAL_AVG_POOL;
     uint32_t in, out;
-    tw_status st = twi_onnx_input(g, 0, &x);
-    if (st == TW_OK && twi_onnx_is_vector(g, x)) return twi_onnx_output(g, 0, x);
-    if (st == TW_OK) st = twi_onnx_as_map(g, x, &in);
+    tw_status st = twi_onnx_input(g, 0, &as_given);
+    if (st == TW_OK && twi_onnx_is_vector(g, as_given)) return twi_onnx_output(g, 0, as_given);
+    const size_t axes = st == TW_OK && as_given->rank == 3 ? 1 : 2;
+    if (st == TW_OK) st = take_map(g, &x);
+    if (st == TW_OK) st = twi_onnx_as_map(g, &x, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, (twi_node){.op = op}, in, &out);
-    return st == TW_OK ? give_map(g, out) : st;
+    return st == TW_OK ? give_map(g, out, axes) : st;
 }
 
 /* ---- products ----------------------------------------------------------------------------------
@@ -217,6 +265,7 @@ static tw_status lower_gemm(twi_onnx_graph *g)
     }
     if (st == TW_OK) st = twi_onnx_as_rows(g, x, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
+    if (st == TW_OK) st = twi_onnx_joined(g, out, &out);
     return st == TW_OK ? give_rows(g, x, out, n) : st;
 }
 
@@ -235,7 +284,8 @@ static size_t stacked(const twi_onnx_value *x)
     return n;
 }
 
-static tw_status lower_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b)
+tw_status twi_onnx_product(twi_onnx_graph *g, const twi_onnx_value *a, const twi_onnx_value *b,
+                           bool turn)
 {
     size_t dims[TWI_ONNX_DIMS];
     uint32_t in[2], out;
@@ -250,14 +300,15 @@ static tw_status lower_product(twi_onnx_graph *g, const twi_onnx_value *a, const
     if (st != TW_OK) return st;
     const twi_node *right = twi_onnx_node_of(g, in[1]);
     const size_t last = stack == 1 ? 1 : 2; /* a transpose of what is multiplied costs nothing */
-    const bool turned = right->op == TWI_OP_TRANSPOSE && right->axes.dims[last] == last - 1 &&
-                        right->axes.dims[last - 1] == last;
+    const bool turned = !turn && right->op == TWI_OP_TRANSPOSE &&
+                        right->axes.dims[last] == last - 1 && right->axes.dims[last - 1] == last;
     if (turned) in[1] = right->inputs[0];
-    st = twi_onnx_make(g, (twi_node){.op = TWI_OP_MATMUL, .scale = 1.0, .transpose_b = turned}, in,
-                       2, &out);
+    st = twi_onnx_make(g,
+                       (twi_node){.op = TWI_OP_MATMUL, .scale = 1.0, .transpose_b = turn || turned},
+                       in, 2, &out);
     memcpy(dims, larger->dims, sizeof dims);
     dims[larger->rank - 2] = a->dims[a->rank - 2];
-    dims[larger->rank - 1] = b->dims[b->rank - 1];
+    dims[larger->rank - 1] = b->dims[b->rank - (turn ? 2 : 1)];
     return st == TW_OK ? twi_onnx_give(g, out, larger->rank, dims) : st;
 }
 
@@ -270,10 +321,11 @@ static tw_status lower_matmul(twi_onnx_graph *g)
     if (st == TW_OK) st = twi_onnx_input(g, 1, &b);
     if (st != TW_OK) return st;
     if (b->kind != TWI_ONNX_CONST || b->rank != 2 || !b->data.f || a->kind != TWI_ONNX_NODE)
-        return lower_product(g, a, b);
+        return twi_onnx_product(g, a, b, false);
     st = make_weight(g, &b->data, false, 1.0, &node.params[TWI_PARAM_WEIGHT]);
     if (st == TW_OK) st = twi_onnx_as_rows(g, a, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
+    if (st == TW_OK) st = twi_onnx_joined(g, out, &out);
     return st == TW_OK ? give_rows(g, a, out, b->dims[1]) : st;
 }
 
@@ -283,20 +335,26 @@ static tw_status lower_matmul(twi_onnx_graph *g)
 static tw_status lower_batch_norm(twi_onnx_graph *g)
 {
     const twi_onnx_value *x;
+    twi_onnx_value map;
     static const int part[] = {0, TWI_PARAM_SCALE, TWI_PARAM_SHIFT, TWI_PARAM_MEAN,
                                TWI_PARAM_VARIANCE};
     twi_node node = {.op = TWI_OP_BATCH_NORM, .epsilon = twi_onnx_float(g->at, "epsilon", 1e-5)};
     uint32_t in, out;
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK && x->rank < 2) st = twi_onnx_fail(g, "a value without channels");
+    if (st == TW_OK && twi_onnx_int(g->at, "training_mode", 0) != 0)
+        st = twi_onnx_fail(g, "training_mode; export the model for inference");
     for (size_t i = 1; i <= 4 && st == TW_OK; i++)
         st = optional_vector(g, i, x->dims[1], &node.params[part[i]]);
     if (st != TW_OK) return st;
-    st = x->rank == 2 || twi_onnx_is_vector(g, x) ? twi_onnx_as_rows(g, x, &in) : TW_OK;
-    if (twi_onnx_is_vector(g, x))
+    if (twi_onnx_is_vector(g, x)) {
         in = x->node;
-    else if (x->rank != 2)
-        st = twi_onnx_as_map(g, x, &in);
+    } else if (x->rank == 2) {
+        st = twi_onnx_as_rows(g, x, &in);
+    } else {
+        st = take_map(g, &map);
+        if (st == TW_OK) st = twi_onnx_as_map(g, &map, &in);
+    }
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
     return st == TW_OK ? twi_onnx_give(g, out, x->rank, x->dims) : st;
 }
@@ -344,7 +402,7 @@ static tw_status lower_group_norm(twi_onnx_graph *g)
     st = spread(g, 1, x->dims[1], &node.params[TWI_PARAM_SCALE]);
     if (st == TW_OK) st = spread(g, 2, x->dims[1], &node.params[TWI_PARAM_SHIFT]);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
-    return st == TW_OK ? give_map(g, out) : st;
+    return st == TW_OK ? give_map(g, out, 2) : st;
 }
 
 static tw_status lower_lrn(twi_onnx_graph *g)
@@ -359,7 +417,7 @@ static tw_status lower_lrn(twi_onnx_graph *g)
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK) st = twi_onnx_as_map(g, x, &in);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
-    return st == TW_OK ? give_map(g, out) : st;
+    return st == TW_OK ? give_map(g, out, 2) : st;
 }
 
 const twi_onnx_operator twi_onnx_layers[] = {

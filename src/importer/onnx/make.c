@@ -8,13 +8,22 @@ const twi_node *twi_onnx_node_of(const twi_onnx_graph *g, uint32_t id)
     return &g->network->nodes[id];
 }
 
+uint32_t twi_onnx_behind(const twi_onnx_graph *g, uint32_t id)
+{
+    for (;;) {
+        const twi_node *node = twi_onnx_node_of(g, id);
+        if (node->op != TWI_OP_RESHAPE && node->op != TWI_OP_FLATTEN) return id;
+        id = node->inputs[0];
+    }
+}
+
 tw_status twi_onnx_make(twi_onnx_graph *g, twi_node proto, const uint32_t *inputs, size_t n,
                         uint32_t *out)
 {
     char *name = NULL;
     const char *base = g->at->n_outputs ? g->at->outputs[0] : g->at->op;
     tw_status st = g->made == 0 ? twi_asprintf(g->ctx, &name, "%s", base)
-                                : twi_asprintf(g->ctx, &name, "%s.%zu", base, g->made);
+                                : twi_asprintf(g->ctx, &name, "%s~%zu", base, g->made);
     if (st != TW_OK) return st;
     g->made++;
     proto.name = name;

@@ -116,6 +116,8 @@ static tw_status take_attribute(const parse *p, twi_cursor message, twi_onnx_att
             st = take_text(p, field.bytes, &out->s);
         else if (field.number == 5 && field.type == TWI_WIRE_BYTES)
             out->tensor = field.bytes;
+        else if (field.number == 6 && field.type == TWI_WIRE_BYTES)
+            out->graph = field.bytes;
     }
     if (st == TW_OK && at.failed) st = damaged(p, "attribute");
     return st == TW_OK ? take_numbers(p, message, out) : st;
@@ -319,13 +321,36 @@ tw_status twi_onnx_parse(tw_ctx *ctx, const char *path, const void *data, size_t
     return st;
 }
 
-void twi_onnx_model_free(twi_onnx_model *model)
+tw_status twi_onnx_parse_branch(tw_ctx *ctx, twi_onnx_model *model, twi_cursor graph,
+                                const twi_onnx_model **out)
+{
+    twi_onnx_model *branch;
+    tw_status st = twi_arena_take(ctx, &model->memory, 1, &branch);
+    if (st != TW_OK) return st;
+    *branch = (twi_onnx_model){.path = model->path, .next = model->next};
+    model->next = branch;
+    const parse p = {ctx, branch};
+    st = take_graph(&p, graph);
+    *out = branch;
+    return st;
+}
+
+static void free_lists(twi_onnx_model *model)
 {
     twi_free(model->nodes);
     twi_free(model->initializers);
     twi_free(model->inputs);
     twi_free(model->outputs);
     twi_free(model->properties);
+}
+
+void twi_onnx_model_free(twi_onnx_model *model)
+{
+    for (twi_onnx_model *branch = model->next; branch; branch = branch->next) {
+        free_lists(branch);
+        twi_arena_free(&branch->memory);
+    }
+    free_lists(model);
     twi_arena_free(&model->memory);
     *model = (twi_onnx_model){0};
 }

@@ -27,6 +27,7 @@ typedef struct twi_onnx_attribute {
     const float *floats;
     size_t n_floats;
     twi_cursor tensor; /* of a TensorProto; left 0: none */
+    twi_cursor graph;  /* of a GraphProto, which is read when it is needed */
 } twi_onnx_attribute;
 
 typedef struct twi_onnx_node {
@@ -63,6 +64,7 @@ typedef struct twi_onnx_model {
     twi_onnx_property *properties;
     size_t n_nodes, n_initializers, n_inputs, n_outputs, n_properties;
     size_t capacity[5];
+    struct twi_onnx_model *next; /* branches that were read, one behind the other */
 } twi_onnx_model;
 
 /* Strings are copied; tensors stay in data, which must outlive the model. path: for messages and
@@ -70,6 +72,10 @@ typedef struct twi_onnx_model {
 tw_status twi_onnx_parse(tw_ctx *ctx, const char *path, const void *data, size_t size,
                          twi_onnx_model *out);
 void twi_onnx_model_free(twi_onnx_model *model);
+
+/* The graph of a branch, which lives as long as model and shares its path. */
+tw_status twi_onnx_parse_branch(tw_ctx *ctx, twi_onnx_model *model, twi_cursor graph,
+                                const twi_onnx_model **out);
 
 /* The numbers of a TensorProto, in model->memory. what: its name, for messages. */
 tw_status twi_onnx_tensor(tw_ctx *ctx, twi_onnx_model *model, const char *what, twi_cursor tensor,

@@ -98,12 +98,13 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
     size_t ours;
     uint32_t in;
     *out = *x;
-    if (by.step < 1)
-        return twi_onnx_fail(g, "a step of %lld; 1 and more are read", (long long)by.step);
     if (by.count == 0) return twi_onnx_fail(g, "nothing is left of axis %zu", axis);
     if (by.start == 0 && by.count == x->dims[axis] && by.step == 1) return TW_OK;
-    tw_status st = twi_onnx_around(g, x, axis, &in, &ours);
+    const bool pixels = twi_onnx_is_pixels(g, x) && (axis == 1 || axis == 2);
+    tw_status st =
+        pixels ? twi_onnx_pixels_to_map(g, x, &in) : twi_onnx_around(g, x, axis, &in, &ours);
     if (st != TW_OK) return st;
+    if (pixels) ours = axis;
     const size_t step = (size_t)by.step;
     const twi_node node = {.op = TWI_OP_SLICE,
                            .axis = ours,
@@ -112,7 +113,22 @@ static tw_status cut(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, tw
                            .step = step};
     out->kind = TWI_ONNX_NODE;
     out->dims[axis] = by.count;
-    return twi_onnx_make1(g, node, in, &out->node);
+    st = twi_onnx_make1(g, node, in, &out->node);
+    return st == TW_OK && pixels ? twi_onnx_map_to_pixels(g, out->node, out) : st;
+}
+
+static tw_status gather(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis,
+                        const twi_onnx_const *index, twi_onnx_value *out);
+
+/* Backwards: index by index. */
+static tw_status turned(twi_onnx_graph *g, const twi_onnx_value *x, size_t axis, twi_onnx_cut by,
+                        twi_onnx_value *out)
+{
+    int64_t at[PIECES];
+    if (by.count > PIECES)
+        return twi_onnx_fail(g, "%zu indices backwards; %d are read", by.count, PIECES);
+    for (size_t k = 0; k < by.count; k++) at[k] = (int64_t)by.start + (int64_t)k * by.step;
+    return gather(g, x, axis, &(twi_onnx_const){.rank = 1, .count = by.count, .i = at}, out);
 }
 
 static tw_status lower_slice(twi_onnx_graph *g)
@@ -125,7 +141,8 @@ static tw_status lower_slice(twi_onnx_graph *g)
     if (st != TW_OK) return st;
     out = *x;
     for (size_t d = 0; d < x->rank && st == TW_OK; d++) {
-        st = cut(g, &out, d, cuts[d], &next);
+        st =
+            cuts[d].step > 0 ? cut(g, &out, d, cuts[d], &next) : turned(g, &out, d, cuts[d], &next);
         out = next;
     }
     return st == TW_OK ? twi_onnx_output(g, 0, &out) : st;
@@ -174,14 +191,28 @@ static tw_status shape_parts(twi_onnx_graph *g, const twi_onnx_value *const *par
     return st;
 }
 
+/* Maps whose channels come last. */
+static tw_status join_pixels(twi_onnx_graph *g, const twi_onnx_value *const *parts, size_t n,
+                             size_t axis, twi_onnx_value *out)
+{
+    uint32_t maps[TWI_MAX_INPUTS], joined;
+    tw_status st = TW_OK;
+    for (size_t k = 0; k < n && st == TW_OK; k++)
+        st = twi_onnx_pixels_to_map(g, parts[k], &maps[k]);
+    if (st == TW_OK) st = twi_onnx_join_maps(g, maps, n, axis % 3, &joined);
+    return st == TW_OK ? twi_onnx_map_to_pixels(g, joined, out) : st;
+}
+
 /* Values one after the other along axis: as they are where their axes agree, else reshaped. */
 static tw_status join(twi_onnx_graph *g, const twi_onnx_value *const *parts, size_t n, size_t axis,
                       twi_onnx_value *out)
 {
     uint32_t in[TWI_MAX_INPUTS];
     size_t ours = 0, rank = 0, total = 0;
-    bool alike = true;
+    bool alike = true, pixels = axis > 0;
     tw_status st = TW_OK;
+    for (size_t k = 0; k < n; k++) pixels = pixels && twi_onnx_is_pixels(g, parts[k]);
+    if (pixels) return join_pixels(g, parts, n, axis, out);
     for (size_t k = 0; k < n; k++) {
         size_t own = 0;
         total += parts[k]->dims[axis];
@@ -275,14 +306,24 @@ static tw_status lower_expand(twi_onnx_graph *g)
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK) st = twi_onnx_input_ints(g, 1, &shape);
     if (st != TW_OK) return st;
-    bool same = shape->count <= x->rank;
-    for (size_t d = 0; d < shape->count && same; d++) {
-        const int64_t size = shape->i[shape->count - 1 - d];
-        same = size == 1 || size == (int64_t)x->dims[x->rank - 1 - d];
+    const size_t rank = shape->count > x->rank ? shape->count : x->rank;
+    size_t dims[TWI_ONNX_DIMS];
+    bool same = true;
+    if (rank > TWI_ONNX_DIMS) return twi_onnx_fail(g, "a shape of %zu axes", rank);
+    for (size_t d = 0; d < rank; d++) { /* from the last axis on; the shape may say 1 */
+        const int64_t given = d < shape->count ? shape->i[shape->count - 1 - d] : 1;
+        const size_t own = d < x->rank ? x->dims[x->rank - 1 - d] : 1;
+        if (given < 1 || given > UINT32_MAX || (own != 1 && given != 1 && (size_t)given != own))
+            return twi_onnx_fail(g, "an axis of %zu cannot be repeated to %lld", own,
+                                 (long long)given);
+        dims[rank - 1 - d] = own == 1 ? (size_t)given : own;
+        same = same && dims[rank - 1 - d] == own;
     }
-    return same ? twi_onnx_output(g, 0, x)
-                : twi_onnx_fail(g, "repeats what depends on the picture; ask for less with "
-                                   "--feature NODE");
+    if (!same) return twi_onnx_repeat(g, x, rank, dims);
+    twi_onnx_value out = *x;
+    out.rank = rank;
+    memcpy(out.dims, dims, rank * sizeof *dims);
+    return twi_onnx_output(g, 0, &out);
 }
 
 /* ---- windows of a map
@@ -298,42 +339,87 @@ static tw_status give_moved(twi_onnx_graph *g, const twi_onnx_value *x, twi_node
     return twi_onnx_give(g, out, 4, (const size_t[]){1, s->dims[0], s->dims[1], s->dims[2]});
 }
 
-static tw_status lower_pad(twi_onnx_graph *g)
+/* Input 3: which axes the pads are of; then pads [2 rank] of all of them. */
+static tw_status spread_pads(twi_onnx_graph *g, size_t rank, const int64_t *given, size_t n,
+                             int64_t pads[2 * TWI_ONNX_DIMS])
 {
-    const char *mode = twi_onnx_text(g->at, "mode", "constant");
-    const twi_onnx_value *x;
-    const twi_onnx_const *value;
-    const int64_t *pads;
-    size_t n;
-    twi_node node = {.op = TWI_OP_PAD, .value = twi_onnx_float(g->at, "value", 0.0)};
-    tw_status st = twi_onnx_input(g, 0, &x);
-    if (st == TW_OK) st = twi_onnx_list(g, "pads", 1, &pads, &n);
-    if (st == TW_OK && twi_onnx_has_input(g, 2)) {
-        st = twi_onnx_input_floats(g, 2, &value);
-        if (st == TW_OK && value->count == 1) node.value = (double)value->f[0];
-    }
+    const twi_onnx_const *axes = NULL;
+    tw_status st = twi_onnx_has_input(g, 3) ? twi_onnx_input_ints(g, 3, &axes) : TW_OK;
     if (st != TW_OK) return st;
-    if (twi_onnx_has_input(g, 3)) return twi_onnx_fail(g, "axes, which are not read");
-    if (!pads || n != 2 * x->rank) return twi_onnx_fail(g, "pads of %zu numbers", n);
-    bool none = true;
+    const size_t listed = axes ? axes->count : rank;
+    if (!given || n != 2 * listed || listed > rank)
+        return twi_onnx_fail(g, "pads of %zu numbers for %zu axes", n, listed);
+    memset(pads, 0, 2 * TWI_ONNX_DIMS * sizeof *pads);
+    for (size_t k = 0; k < listed; k++) {
+        size_t axis = k;
+        if (axes && (st = twi_onnx_axis(g, axes->i[k], rank, &axis)) != TW_OK) return st;
+        pads[axis] = given[k];
+        pads[axis + rank] = given[k + listed];
+    }
+    return TW_OK;
+}
+
+/* Pads of height and width; first: the axis that is the height. */
+static tw_status take_map_pads(twi_onnx_graph *g, const twi_onnx_value *x, const int64_t *pads,
+                               size_t first, twi_node *node)
+{
     for (size_t d = 0; d < x->rank; d++) {
         const int64_t begin = pads[d], end = pads[d + x->rank];
-        none = none && begin == 0 && end == 0;
+        const bool side = x->rank == 4 && d >= first && d < first + 2;
         if (begin < 0 || end < 0 || begin > TWI_MAX_WINDOW || end > TWI_MAX_WINDOW ||
-            ((begin || end) && (x->rank != 4 || d < 2)))
+            ((begin || end) && !side))
             return twi_onnx_fail(g, "pads that are not of height and width");
-        if (d >= 2 && x->rank == 4) {
-            node.window.pad_begin[d - 2] = (size_t)begin;
-            node.window.pad_end[d - 2] = (size_t)end;
-        }
+        if (!side) continue;
+        node->window.pad_begin[d - first] = (size_t)begin;
+        node->window.pad_end[d - first] = (size_t)end;
     }
-    if (none) return twi_onnx_output(g, 0, x);
-    node.pad_mode = strcmp(mode, "reflect") == 0 ? TWI_PAD_REFLECT
-                    : strcmp(mode, "edge") == 0  ? TWI_PAD_EDGE
-                                                 : TWI_PAD_CONSTANT;
-    if (node.pad_mode == TWI_PAD_CONSTANT && strcmp(mode, "constant") != 0)
+    return TW_OK;
+}
+
+static tw_status take_pad_mode(twi_onnx_graph *g, twi_node *node)
+{
+    const char *mode = twi_onnx_text(g->at, "mode", "constant");
+    const twi_onnx_const *value;
+    tw_status st = TW_OK;
+    node->value = twi_onnx_float(g->at, "value", 0.0);
+    if (twi_onnx_has_input(g, 2)) {
+        st = twi_onnx_input_floats(g, 2, &value);
+        if (st == TW_OK && value->count == 1) node->value = (double)value->f[0];
+    }
+    node->pad_mode = strcmp(mode, "reflect") == 0 ? TWI_PAD_REFLECT
+                     : strcmp(mode, "edge") == 0  ? TWI_PAD_EDGE
+                                                  : TWI_PAD_CONSTANT;
+    if (node->pad_mode == TWI_PAD_CONSTANT && strcmp(mode, "constant") != 0)
         return twi_onnx_fail(g, "mode %s", mode);
-    return give_moved(g, x, node);
+    return st;
+}
+
+static tw_status lower_pad(twi_onnx_graph *g)
+{
+    const twi_onnx_value *x;
+    const int64_t *given;
+    int64_t pads[2 * TWI_ONNX_DIMS];
+    size_t n;
+    twi_node node = {.op = TWI_OP_PAD};
+    tw_status st = twi_onnx_input(g, 0, &x);
+    if (st == TW_OK) st = twi_onnx_list(g, "pads", 1, &given, &n);
+    if (st == TW_OK) st = spread_pads(g, x->rank, given, n, pads);
+    if (st == TW_OK) st = take_pad_mode(g, &node);
+    if (st != TW_OK) return st;
+    bool none = true;
+    for (size_t d = 0; d < 2 * x->rank; d++) none = none && pads[d] == 0;
+    if (none) return twi_onnx_output(g, 0, x);
+    const bool last = x->rank == 4 && (pads[3] != 0 || pads[7] != 0);
+    const bool pixels = !last && twi_onnx_is_pixels(g, x);
+    st = take_map_pads(g, x, pads, pixels ? 1 : 2, &node);
+    if (st != TW_OK) return st;
+    if (!pixels) return give_moved(g, x, node);
+    uint32_t map;
+    twi_onnx_value out;
+    st = twi_onnx_pixels_to_map(g, x, &map);
+    if (st == TW_OK) st = twi_onnx_make1(g, node, map, &map);
+    if (st == TW_OK) st = twi_onnx_map_to_pixels(g, map, &out);
+    return st == TW_OK ? twi_onnx_output(g, 0, &out) : st;
 }
 
 static const struct {
@@ -364,41 +450,70 @@ static tw_status how_to_resize(twi_onnx_graph *g, twi_node *node)
     const bool linear = strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0;
     if ((!linear && strcmp(mode, "nearest") != 0) || coordinate < 0 || rounding < 0 ||
         twi_onnx_int(g->at, "antialias", 0) != 0)
-        return twi_onnx_fail(g, "mode %s, %s, %s is not read", mode, where, round);
+        return twi_onnx_fail(g, "mode %s, %s, %s%s is not read", mode, where, round,
+                             twi_onnx_int(g->at, "antialias", 0) ? ", with antialias" : "");
     node->filter = linear ? TWI_RESAMPLE_BILINEAR : TWI_RESAMPLE_NEAREST;
     node->coordinates = (twi_coordinates)coordinate;
     node->rounding = (twi_rounding)rounding;
     return TW_OK;
 }
 
+/* Whether n numbers are of a map's four axes, or, as `axes` says, of its last two: *at is where
+ * those two are. */
+static bool are_of_map(const twi_onnx_graph *g, size_t n, size_t *at)
+{
+    const twi_onnx_attribute *axes = twi_onnx_attribute_of(g->at, "axes");
+    *at = axes ? 0 : 2;
+    if (!axes) return n == 4;
+    const bool last = axes->n_ints == 2 && (axes->ints[0] == 2 || axes->ints[0] == -2) &&
+                      (axes->ints[1] == 3 || axes->ints[1] == -1);
+    return last && n == 2;
+}
+
+static tw_status take_scales(twi_onnx_graph *g, twi_node *node)
+{
+    const bool early = g->at->op[0] == 'U' || g->model->opset < 11; /* also Upsample's place */
+    const twi_onnx_attribute *old = twi_onnx_attribute_of(g->at, "scales");
+    const twi_onnx_const *c;
+    twi_onnx_const listed = {0};
+    size_t at;
+    tw_status st = TW_OK;
+    if (old) {
+        listed = (twi_onnx_const){.count = old->n_floats, .f = old->floats};
+        c = &listed;
+    } else {
+        st = twi_onnx_input_floats(g, early ? 1 : 2, &c);
+    }
+    if (st != TW_OK) return st;
+    if (!are_of_map(g, c->count, &at) || (at == 2 && (c->f[0] != 1.0f || c->f[1] != 1.0f)))
+        return twi_onnx_fail(g, "scales that are not of height and width");
+    node->scales[0] = (double)c->f[at];
+    node->scales[1] = (double)c->f[at + 1];
+    return TW_OK;
+}
+
 static tw_status lower_resize(twi_onnx_graph *g)
 {
-    const bool upsample = g->at->op[0] == 'U';
-    const size_t scales_at = upsample || g->model->opset < 11 ? 1 : 2;
-    const twi_onnx_attribute *old = twi_onnx_attribute_of(g->at, "scales");
+    const char *aspect = twi_onnx_text(g->at, "keep_aspect_ratio_policy", "stretch");
     const twi_onnx_value *x;
     const twi_onnx_const *c;
     twi_node node = {.op = TWI_OP_RESIZE};
+    size_t at;
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK) st = how_to_resize(g, &node);
     if (st != TW_OK) return st;
-    if (twi_onnx_has_input(g, 3)) {
-        if ((st = twi_onnx_input_ints(g, 3, &c)) != TW_OK) return st;
-        if (c->count != 4 || c->i[2] < 1 || c->i[3] < 1 || c->i[2] > TWI_MAX_SIDE ||
-            c->i[3] > TWI_MAX_SIDE)
-            return twi_onnx_fail(g, "sizes that are not of a map");
-        node.size[0] = (size_t)c->i[2], node.size[1] = (size_t)c->i[3];
-        return give_moved(g, x, node);
+    if (strcmp(aspect, "stretch") != 0)
+        return twi_onnx_fail(g, "keep_aspect_ratio_policy %s; stretch is read", aspect);
+    if (!twi_onnx_has_input(g, 3)) {
+        st = take_scales(g, &node);
+        return st == TW_OK ? give_moved(g, x, node) : st;
     }
-    if (old) {
-        if (old->n_floats != 4) return twi_onnx_fail(g, "scales that are not of a map");
-        node.scales[0] = (double)old->floats[2], node.scales[1] = (double)old->floats[3];
-        return give_moved(g, x, node);
-    }
-    if ((st = twi_onnx_input_floats(g, scales_at, &c)) != TW_OK) return st;
-    if (c->count != 4 || c->f[0] != 1.0f || c->f[1] != 1.0f)
-        return twi_onnx_fail(g, "scales that are not of height and width");
-    node.scales[0] = (double)c->f[2], node.scales[1] = (double)c->f[3];
+    if ((st = twi_onnx_input_ints(g, 3, &c)) != TW_OK) return st;
+    if (!are_of_map(g, c->count, &at) || c->i[at] < 1 || c->i[at + 1] < 1 ||
+        c->i[at] > TWI_MAX_SIDE || c->i[at + 1] > TWI_MAX_SIDE)
+        return twi_onnx_fail(g, "sizes that are not of a map");
+    node.size[0] = (size_t)c->i[at];
+    node.size[1] = (size_t)c->i[at + 1];
     return give_moved(g, x, node);
 }
 

@@ -97,21 +97,35 @@ typedef struct sieve {
     size_t mask;
 } sieve;
 
-static size_t sieve_at(const sieve *s, const char *name)
+static size_t sieve_at(const sieve *s, const void *name, size_t length)
 {
-    return (size_t)twi_onnx_hash(name) & s->mask;
+    return (size_t)twi_onnx_hash(name, length) & s->mask;
 }
 
-static void sieve_add(sieve *s, const char *name)
+static void sieve_add(void *user, twi_cursor name)
 {
-    const size_t at = sieve_at(s, name);
+    const sieve *s = user;
+    const size_t at = sieve_at(s, name.at, name.left);
     s->bits[at / 64] |= (uint64_t)1 << at % 64;
+}
+
+static void sieve_add_text(sieve *s, const char *name)
+{
+    sieve_add(s, twi_cursor_over(name, strlen(name)));
 }
 
 static bool sieve_has(const sieve *s, const char *name)
 {
-    const size_t at = sieve_at(s, name);
+    const size_t at = sieve_at(s, name, strlen(name));
     return s->bits[at / 64] >> at % 64 & 1;
+}
+
+/* What the node reads, and what its branches do. */
+static void add_reads(sieve *s, const twi_onnx_node *node)
+{
+    for (size_t i = 0; i < node->n_inputs; i++) sieve_add_text(s, node->inputs[i]);
+    for (size_t i = 0; i < node->n_attributes; i++)
+        twi_onnx_branch_reads(node->attributes[i].graph, 0, sieve_add, s);
 }
 
 static tw_status mark_needed(tw_ctx *ctx, const twi_onnx_model *m, const char *feature,
@@ -123,13 +137,13 @@ static tw_status mark_needed(tw_ctx *ctx, const twi_onnx_model *m, const char *f
     while (s.mask < 16 * names && s.mask < ((size_t)1 << 28)) s.mask = 2 * s.mask + 1;
     const tw_status st = twi_zalloc(ctx, s.mask / 64 + 1, &s.bits);
     if (st != TW_OK) return st;
-    if (feature) sieve_add(&s, feature);
-    for (size_t i = 0; i < m->n_outputs && !feature; i++) sieve_add(&s, m->outputs[i].name);
+    if (feature) sieve_add_text(&s, feature);
+    for (size_t i = 0; i < m->n_outputs && !feature; i++) sieve_add_text(&s, m->outputs[i].name);
     for (size_t n = m->n_nodes; n-- > 0;) {
         const twi_onnx_node *node = &m->nodes[n];
         for (size_t o = 0; o < node->n_outputs; o++)
             needed[n] = needed[n] || sieve_has(&s, node->outputs[o]);
-        for (size_t i = 0; i < node->n_inputs && needed[n]; i++) sieve_add(&s, node->inputs[i]);
+        if (needed[n]) add_reads(&s, node);
     }
     twi_free(s.bits);
     return TW_OK;
@@ -168,42 +182,12 @@ static tw_status check_operators(tw_ctx *ctx, const twi_onnx_model *m, const boo
 /* ---- node by node
  * ----------------------------------------------------------------------------------- */
 
-static tw_status take_initializers(twi_onnx_graph *g)
-{
-    twi_onnx_model *m = g->model;
-    for (size_t i = 0; i < m->n_initializers; i++) {
-        const twi_onnx_initializer *one = &m->initializers[i];
-        twi_onnx_value *value;
-        tw_status st = twi_onnx_slot(g, one->name, &value);
-        if (st != TW_OK) return st;
-        if (value->kind != TWI_ONNX_NONE)
-            return twi_fail(g->ctx, TW_ERR_FORMAT, "%s: two values are called %s", m->path,
-                            one->name);
-        st = twi_onnx_tensor(g->ctx, m, one->name, one->tensor, &value->data);
-        if (st != TW_OK) return st;
-        value->kind = TWI_ONNX_CONST;
-        value->rank = value->data.rank;
-        memcpy(value->dims, value->data.dims, sizeof value->dims);
-    }
-    return TW_OK;
-}
-
 static tw_status lower_nodes(twi_onnx_graph *g, const bool *needed)
 {
-    for (size_t n = 0; n < g->model->n_nodes; n++) {
-        bool folded;
-        if (!needed[n]) continue;
-        g->at = &g->model->nodes[n];
-        g->made = 0;
-        tw_status st = twi_onnx_fold(g, &folded);
-        if (st != TW_OK) return st;
-        if (folded) continue;
-        const twi_onnx_lower lower = twi_onnx_find(g->at->op);
-        if (!lower)
-            return twi_onnx_fail(g, "depends on the picture here; it is read of known numbers");
-        if ((st = lower(g)) != TW_OK) return st;
-    }
-    return TW_OK;
+    tw_status st = TW_OK;
+    for (size_t n = 0; n < g->model->n_nodes && st == TW_OK; n++)
+        if (needed[n]) st = twi_onnx_lower_node(g, &g->model->nodes[n]);
+    return st;
 }
 
 /* ---- the recipe
@@ -298,7 +282,7 @@ static tw_status lower_model(tw_ctx *ctx, reading *r, const twi_onnx_opts *opts,
     if (st == TW_OK) st = twi_zalloc(ctx, r->model.n_nodes, &r->needed);
     if (st == TW_OK) st = mark_needed(ctx, &r->model, asked, r->needed);
     if (st == TW_OK) st = check_operators(ctx, &r->model, r->needed);
-    if (st == TW_OK) st = take_initializers(&r->graph);
+    if (st == TW_OK) st = twi_onnx_take_initializers(&r->graph, &r->model);
     if (st == TW_OK) st = lower_nodes(&r->graph, r->needed);
     if (st == TW_OK) st = twi_onnx_features(&r->graph, opts->feature, &feature, &logits);
     if (st == TW_OK) st = twi_onnx_assemble(&r->graph, feature, logits, &out->network);

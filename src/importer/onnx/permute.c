@@ -51,14 +51,8 @@ static tw_status swap(twi_onnx_graph *g, uint32_t in, const size_t size[4], uint
 {
     const size_t outer = size[0], a = size[1], b = size[2], inner = size[3];
     twi_onnx_value x = {.kind = TWI_ONNX_NODE, .node = in};
-    const twi_shape *s = &g->shapes[in];
     uint32_t at;
     tw_status st;
-    if (outer == 1 && s->rank == 3 && s->dims[0] == a && s->dims[1] == b) {
-        bool done;
-        st = twi_onnx_attention(g, in, out, &done);
-        if (st != TW_OK || done) return st;
-    }
     if (outer == 1 || inner == 1) {
         const bool first = outer == 1;
         const twi_shape three = {3, {first ? a : outer, first ? b : a, first ? inner : b}};
@@ -136,6 +130,20 @@ static tw_status between_maps_and_tokens(twi_onnx_graph *g, const twi_onnx_value
     return TW_OK;
 }
 
+/* [windows, heads, tokens, d] whose heads are put side by side: perhaps the end of an attention. */
+static tw_status try_attention(twi_onnx_graph *g, const axes *a, uint32_t *node, bool *done)
+{
+    const size_t *o = a->order, *size = a->size;
+    *done = false;
+    if (a->n == 3 && o[0] == 1 && o[1] == 0) {
+        const size_t one[] = {1, size[0], size[1], size[2]};
+        return twi_onnx_attention(g, *node, one, node, done);
+    }
+    if (a->n == 4 && o[0] == 0 && o[1] == 2 && o[2] == 1)
+        return twi_onnx_attention(g, *node, size, node, done);
+    return TW_OK;
+}
+
 tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *x, const size_t *perm)
 {
     axes a = reduce(x, perm);
@@ -143,7 +151,11 @@ tw_status twi_onnx_permute(twi_onnx_graph *g, const twi_onnx_value *x, const siz
     bool done = false;
     tw_status st = TW_OK;
     rank_orders(&a);
-    if (a.n > 1) st = between_maps_and_tokens(g, x, perm, &a, &out.node, &done);
+    if (x->rank == 6) st = twi_onnx_windows(g, x, perm, &out.node, &done);
+    if (st == TW_OK && !done) st = twi_onnx_window_moves(g, x, perm, &out.node, &done);
+    if (st == TW_OK && !done) st = try_attention(g, &a, &out.node, &done);
+    if (st == TW_OK && !done && a.n > 1)
+        st = between_maps_and_tokens(g, x, perm, &a, &out.node, &done);
     if (st == TW_OK && !done) st = sort(g, &a, &out.node);
     if (st != TW_OK) return st;
     for (size_t d = 0; d < x->rank; d++) out.dims[d] = x->dims[perm[d]];

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MOST_REPEATED ((size_t)1 << 22) /* elements that a value may be repeated to */
+
 /* ---- functions ---------------------------------------------------------------------------------
  */
 
@@ -297,6 +299,23 @@ static tw_status with_const(twi_onnx_graph *g, twi_op op, const twi_onnx_value *
     for (size_t i = 0; st == TW_OK && turn && i < c->data.count; i++) to[i] = turn(c->data.f[i]);
     if (st == TW_OK) st = twi_onnx_make1(g, node, in, &out);
     return st == TW_OK ? give_meeting(g, &m, out) : st;
+}
+
+tw_status twi_onnx_repeat(twi_onnx_graph *g, const twi_onnx_value *x, size_t rank,
+                          const size_t *dims)
+{
+    twi_onnx_value ones = {.kind = TWI_ONNX_CONST, .rank = rank};
+    size_t count = 1;
+    float *to;
+    for (size_t d = 0; d < rank; d++)
+        if (twi_mul(count, dims[d], &count)) count = SIZE_MAX;
+    if (count > MOST_REPEATED) return twi_onnx_fail(g, "makes more numbers than are read");
+    const tw_status st = twi_arena_take(g->ctx, &g->model->memory, count, &to);
+    for (size_t i = 0; st == TW_OK && i < count; i++) to[i] = 1.0f;
+    memcpy(ones.dims, dims, rank * sizeof *dims);
+    ones.data = (twi_onnx_const){.rank = rank, .count = count, .f = to, .type = 1};
+    memcpy(ones.data.dims, dims, rank * sizeof *dims);
+    return st == TW_OK ? with_const(g, TWI_OP_MUL_CONSTANT, x, &ones, NULL) : st;
 }
 
 static float minus(float x)

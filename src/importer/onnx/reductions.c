@@ -21,9 +21,10 @@ static tw_status take_axes(twi_onnx_graph *g, const twi_onnx_value *x, reduced *
         if (st == TW_OK) r->axis[axis] = true;
     }
     if (st != TW_OK) return st;
+    const bool all = n == 0 && twi_onnx_int(g->at, "noop_with_empty_axes", 0) == 0;
     bool seen = false, over = false;
     for (size_t d = 0; d < x->rank; d++) {
-        if (!axes) r->axis[d] = true;
+        if (all) r->axis[d] = true;
         if (x->dims[d] == 1) continue;
         if (r->axis[d] && over) return twi_onnx_fail(g, "axes that do not lie side by side");
         seen = seen || r->axis[d];
@@ -53,6 +54,12 @@ static tw_status reduce(twi_onnx_graph *g, const twi_onnx_value *x, const reduce
         st = twi_onnx_shaped(g, x, &vector, &in);
         return st == TW_OK ? twi_onnx_make1(g, node, in, out) : st;
     }
+    const twi_shape *s = &g->shapes[x->node];
+    if (r->before == 1 && s->rank == 3 && s->dims[0] == r->n) { /* over a map's channels */
+        const twi_node node = {.op = mean ? TWI_OP_REDUCE_MEAN : TWI_OP_REDUCE_MAX,
+                               .axes = {1, {0}}};
+        return twi_onnx_make1(g, node, x->node, out);
+    }
     if (r->before == 1) { /* over tokens */
         const twi_shape tokens = {2, {r->n, r->after}};
         st = twi_onnx_shaped(g, x, &tokens, &in);
@@ -64,26 +71,41 @@ static tw_status reduce(twi_onnx_graph *g, const twi_onnx_value *x, const reduce
     return st == TW_OK ? twi_onnx_make1(g, node, in, out) : st;
 }
 
+/* By one number. */
+static tw_status times(twi_onnx_graph *g, float number, uint32_t *node)
+{
+    float *to;
+    twi_node by = {.op = TWI_OP_MUL_CONSTANT};
+    const size_t one = 1;
+    const tw_status st = twi_onnx_param(g, 1, &one, NULL, &by.params[TWI_PARAM_VALUE], &to);
+    if (st != TW_OK) return st;
+    *to = number;
+    return twi_onnx_make1(g, by, *node, node);
+}
+
+/* Sums are means times their number; the length is the root of the sum of squares. */
 static tw_status lower_reduce(twi_onnx_graph *g)
 {
-    const bool keep = twi_onnx_int(g->at, "keepdims", 1) != 0;
-    const bool mean = strcmp(g->at->op, "ReduceMax") != 0, sum = g->at->op[6] == 'S';
+    const char *what = g->at->op + strlen("Reduce");
+    const bool keep = twi_onnx_int(g->at, "keepdims", 1) != 0, mean = strcmp(what, "Max") != 0;
+    const bool length = strcmp(what, "L2") == 0, sum = length || what[0] == 'S';
     const twi_onnx_value *x;
-    twi_onnx_value out = {.kind = TWI_ONNX_NODE};
+    twi_onnx_value in, out = {.kind = TWI_ONNX_NODE};
     reduced r;
     tw_status st = twi_onnx_input(g, 0, &x);
     if (st == TW_OK && x->kind != TWI_ONNX_NODE)
         st = twi_onnx_fail(g, "known numbers, which it is not read of");
     if (st == TW_OK) st = take_axes(g, x, &r);
-    if (st == TW_OK) st = reduce(g, x, &r, mean, &out.node);
-    if (st == TW_OK && sum && r.n > 1) {
-        const float count = (float)r.n;
-        float *to;
-        twi_node node = {.op = TWI_OP_MUL_CONSTANT};
-        st = twi_onnx_param(g, 1, (const size_t[]){1}, NULL, &node.params[TWI_PARAM_VALUE], &to);
-        if (st == TW_OK) *to = count;
-        if (st == TW_OK) st = twi_onnx_make1(g, node, out.node, &out.node);
+    if (st != TW_OK) return st;
+    in = *x;
+    if (length || strcmp(what, "SumSquare") == 0) {
+        const uint32_t twice[] = {x->node, x->node};
+        st = twi_onnx_make(g, (twi_node){.op = TWI_OP_MUL}, twice, 2, &in.node);
     }
+    if (st == TW_OK) st = reduce(g, &in, &r, mean, &out.node);
+    if (st == TW_OK && sum && r.n > 1) st = times(g, (float)r.n, &out.node);
+    if (st == TW_OK && length)
+        st = twi_onnx_make1(g, (twi_node){.op = TWI_OP_SQRT}, out.node, &out.node);
     if (st != TW_OK) return st;
     for (size_t d = 0; d < x->rank; d++)
         if (!r.axis[d])
@@ -120,6 +142,8 @@ static tw_status lower_softmax(twi_onnx_graph *g)
 }
 
 const twi_onnx_operator twi_onnx_reductions[] = {
-    {"ReduceMean", lower_reduce}, {"ReduceMax", lower_reduce},   {"ReduceSum", lower_reduce},
-    {"Softmax", lower_softmax},   {"LogSoftmax", lower_softmax}, {NULL, NULL},
+    {"ReduceMean", lower_reduce},      {"ReduceMax", lower_reduce},
+    {"ReduceSum", lower_reduce},       {"ReduceL2", lower_reduce},
+    {"ReduceSumSquare", lower_reduce}, {"Softmax", lower_softmax},
+    {"LogSoftmax", lower_softmax},     {NULL, NULL},
 };

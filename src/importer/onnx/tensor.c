@@ -21,7 +21,9 @@ enum {
     DOUBLE = 11,
     UINT32 = 12,
     UINT64 = 13,
-    BFLOAT16 = 16
+    BFLOAT16 = 16,
+    UINT4 = 21,
+    INT4 = 22
 };
 
 static size_t size_of(int type)
@@ -281,7 +283,12 @@ tw_status twi_onnx_tensor(tw_ctx *ctx, twi_onnx_model *model, const char *what, 
     tw_status st = take_fields(&p, tensor);
     if (st != TW_OK) return st;
     const size_t width = size_of(p.made.type);
-    if (width == 0) return damaged(&p, "holds neither whole numbers nor floating point");
+    if (p.made.type == UINT4 || p.made.type == INT4)
+        return twi_fail(ctx, TW_ERR_UNSUPPORTED,
+                        "%s: tensor %s holds integers of 4 bits; 8 to 64 are read", model->path,
+                        what);
+    if (width == 0)
+        return damaged(&p, "holds neither whole numbers nor floating point of 16 to 64 bits");
     p.made.count = 1;
     for (size_t d = 0; d < p.made.rank; d++)
         if (twi_mul(p.made.count, p.made.dims[d], &p.made.count))
