@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char default_output[] = "model.tw";
 
@@ -43,6 +44,7 @@ static void read_options(const session *s, tw_finetune_opts *t)
         {OPT_CROP_AREA, o->crop_area, &t->least_area},
         {OPT_JITTER, o->jitter, &t->jitter},
         {OPT_ERASE, o->erase, &t->erase},
+        {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
     };
     for (size_t i = 0; i < LEN(numbers); i++)
         if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
@@ -141,6 +143,8 @@ static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opt
     opts->user = &w;
     tw_status status = tw_model_finetune(s->ctx, dataset, opts, &model, &report);
     if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    if (status == TW_ERR_CANCELLED && access(opts->checkpoint, F_OK) == 0)
+        session_note(s, "--resume goes on from %s", opts->checkpoint);
     if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
     if (code == 0 && w.failed)
         code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
@@ -226,6 +230,7 @@ static const option_use uses[] = {
     {OPT_JITTER, NULL},
     {OPT_ERASE, NULL},
     {OPT_CHECKPOINT, NULL},
+    {OPT_CHECKPOINT_EVERY, NULL},
     {OPT_RESUME, NULL},
     {OPT_LOG, NULL},
     {OPT_CACHE, NULL},
@@ -253,8 +258,9 @@ const command command_finetune = {
         "loss there); its weights are "
         "kept, or those before the first epoch where none was better. The test part is measured "
         "once, at the end. The model is a model as any other.\n\n"
-        "After each epoch a checkpoint is written; a run that was stopped goes on from there with "
-        "--resume and comes to the same weights, bit for bit.",
+        "After each epoch, every few minutes within one and on Ctrl-C a checkpoint is written; a "
+        "run that was stopped, or killed, goes on from there with --resume and comes to the same "
+        "weights, bit for bit.",
     .output = "A line an epoch, then what train prints. --json: {\"model\", \"backbone\", "
               "\"classes\", \"n_train\", \"n_test\", ...} as train's. --log: {\"epoch\", \"loss\", "
               "\"val_loss\", \"val_accuracy\", \"rate\", \"photos_per_second\", \"seconds\", "

@@ -144,7 +144,17 @@ const option option_finetune[OPT_COUNT] = {
                         .value = "FILE",
                         .field = FIELD(checkpoint),
                         .fallback = "the model's name with .checkpoint behind it",
-                        .help = "Written after every epoch, removed when the model is written."},
+                        .help = "Written after every epoch and when interrupted, removed when the "
+                                "model is written."},
+    [OPT_CHECKPOINT_EVERY] = {.name = "checkpoint-every",
+                              .kind = OPTION_NUMBER,
+                              .value = "MINUTES",
+                              .least = 0,
+                              .most = 100000,
+                              .field = FIELD(checkpoint_every),
+                              .fallback = "5",
+                              .help = "The checkpoint is written within an epoch, too, when the "
+                                      "last is older; 0: after epochs only."},
     [OPT_RESUME] = {.name = "resume",
                     .kind = OPTION_FLAG,
                     .field = FIELD(resume),

@@ -84,6 +84,7 @@ typedef enum option_id {
     OPT_JITTER,
     OPT_ERASE,
     OPT_CHECKPOINT,
+    OPT_CHECKPOINT_EVERY,
     OPT_RESUME,
     OPT_LOG,
     OPT_CACHE,
@@ -179,6 +180,7 @@ typedef struct options {
     size_t folds, repeats, draws;
     size_t epochs, tune_patience;
     double lr, warmup, weight_decay, layer_decay, smoothing, mixup, ema, crop_area, jitter, erase;
+    double checkpoint_every;
     int no_mirror, resume;
     const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;

@@ -589,10 +589,13 @@ typedef struct tw_finetune_opts {
     int no_mirror;
     double jitter;          /* of brightness, contrast, saturation. Default 0.2 */
     double erase;           /* probability that a part of a photo is erased. Default 0 */
-    const char *checkpoint; /* file written after each epoch and removed at the end; NULL: none */
+    const char *checkpoint; /* file written after each epoch and when cancelled, and removed at the
+                               end; NULL: none */
     int resume;             /* from that file */
     tw_epoch_fn told;       /* may be NULL */
     void *user;
+    double checkpoint_minutes; /* the checkpoint is written within an epoch, too, when it is older
+                                  than this; 0: not so. Default 5 */
 } tw_finetune_opts;
 TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 

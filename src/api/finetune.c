@@ -55,7 +55,8 @@ void tw_finetune_opts_init(tw_finetune_opts *opts)
                                .smoothing = 0.05,
                                .average = 0.99,
                                .least_area = 0.5,
-                               .jitter = 0.2};
+                               .jitter = 0.2,
+                               .checkpoint_minutes = 5.0};
 }
 
 static bool is_sgd(const tw_finetune_opts *o)
@@ -72,10 +73,11 @@ static tw_status check_options(tw_ctx *ctx, const tw_finetune_opts *o)
                         "%zu epochs, batches of %zu; 1 to 100000 and 1 to 65536 are allowed",
                         o->epochs, o->batch);
     if (!(o->rate >= 0.0) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
-        !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0))
+        !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
+        !(o->checkpoint_minutes >= 0.0))
         return twi_fail(ctx, TW_ERR_ARG,
                         "the rate must be 0 or more, the least area above 0 to 1, jitter 0 to "
-                        "below 1, erase 0 to 1");
+                        "below 1, erase 0 to 1, minutes between checkpoints 0 or more");
     return TW_OK;
 }
 
@@ -355,6 +357,7 @@ static tw_status loop(finetuning *f)
                                             .width = f->extract.recipe.width,
                                             .height = f->extract.recipe.height},
                                 .checkpoint = o->checkpoint,
+                                .checkpoint_seconds = 60.0 * o->checkpoint_minutes,
                                 .resume = o->resume != 0,
                                 .identity = identity,
                                 .told = tell,

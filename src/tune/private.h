@@ -23,12 +23,17 @@ typedef struct twi_tune_loop {
     size_t *order;                       /* [n_train] */
     float *values, *best;                /* parameters: for a checkpoint; of the best epoch */
     size_t n_values, each;               /* each: floats of a picture */
-    size_t epoch;                        /* done */
+    size_t epoch, step;                  /* epochs done; steps done in the one after them */
+    double loss;                         /* summed over these steps */
+    double rate;                         /* the highest */
+    double saved; /* when the last checkpoint was written, or the run began */
     twi_tune_result result;
 } twi_tune_loop;
 
 /* Pictures photo [n] into l->pictures; epoch 0: as they are, not varied. */
 tw_status twi_tune_load(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch);
+
+size_t twi_tune_steps(const twi_tune_loop *l); /* of an epoch */
 
 void twi_tune_gather(const twi_tune_loop *l, float *to); /* the trainer's parameters */
 void twi_tune_scatter(const twi_tune_loop *l, const float *from);

@@ -97,10 +97,12 @@ static double beta(twi_rng *rng, double alpha)
 }
 
 /* Zhang et al. (2018), mixup: each picture with the one that lies opposite in the batch. */
-static void mix(twi_tune_loop *l, twi_rng *rng)
+static void mix(twi_tune_loop *l, size_t epoch)
 {
     const size_t batch = l->opts->batch;
-    const double drawn = beta(rng, l->opts->mixup), share = fmax(drawn, 1.0 - drawn);
+    twi_rng rng; /* of this step: what it draws does not depend on the steps before */
+    twi_draw_rng(l->opts->seed, epoch, SIZE_MAX - l->step, &rng);
+    const double drawn = beta(&rng, l->opts->mixup), share = fmax(drawn, 1.0 - drawn);
     for (size_t i = 0; i < batch; i++) {
         l->mixed[i] = l->labels[batch - 1 - i];
         l->share[i] = (float)share;
@@ -115,8 +117,7 @@ static void mix(twi_tune_loop *l, twi_rng *rng)
     }
 }
 
-static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, twi_rng *rng,
-                             double *loss)
+static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
 {
     const size_t batch = l->opts->batch, k = l->photos->k;
     twi_targets targets = {.labels = l->labels,
@@ -126,7 +127,7 @@ static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch
     if (st != TW_OK) return st;
     for (size_t i = 0; i < batch; i++) l->labels[i] = l->photos->labels[photo[i]];
     if (l->opts->mixup > 0.0) {
-        mix(l, rng);
+        mix(l, epoch);
         targets.mixed = l->mixed, targets.share = l->share;
     }
     if ((st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores)) != TW_OK) return st;
@@ -137,35 +138,45 @@ static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch
     return twi_trainer_backward(l->ctx, l->trainer, l->gradient);
 }
 
-static size_t steps_of(const twi_tune_loop *l)
+size_t twi_tune_steps(const twi_tune_loop *l)
 {
     return l->photos->n_train / l->opts->batch; /* what is left over comes in another epoch */
 }
 
-static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
+/* The order of the epoch's photos. */
+static void shuffle(twi_tune_loop *l, size_t epoch)
 {
-    const size_t steps = steps_of(l), all = steps * l->opts->epochs;
-    const twi_schedule schedule = {.rate = l->opts->rate,
-                                   .floor = 0.0,
-                                   .warmup = (size_t)(l->opts->warmup * (double)all),
-                                   .steps = all};
     twi_rng rng;
-    double sum = 0.0, loss = 0.0;
-    const double start = twi_seconds();
-    twi_draw_rng(l->opts->seed, e->epoch, 0, &rng);
+    twi_draw_rng(l->opts->seed, epoch, 0, &rng);
     memcpy(l->order, l->photos->train, l->photos->n_train * sizeof *l->order);
     twi_rng_shuffle(&rng, l->order, l->photos->n_train);
-    for (size_t s = 0; s < steps; s++) {
-        const size_t done = (e->epoch - 1) * steps + s;
-        tw_status st = train_batch(l, l->order + s * l->opts->batch, e->epoch, &rng, &loss);
+}
+
+/* From l->step on, which counts what was done. */
+static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const twi_tune_opts *o = l->opts;
+    const size_t steps = twi_tune_steps(l), all = steps * o->epochs, from = l->step;
+    const twi_schedule schedule = {
+        .rate = l->rate, .floor = 0.0, .warmup = (size_t)(o->warmup * (double)all), .steps = all};
+    double loss = 0.0;
+    const double start = twi_seconds();
+    shuffle(l, e->epoch);
+    while (l->step < steps) {
+        const size_t done = (e->epoch - 1) * steps + l->step;
+        tw_status st = train_batch(l, l->order + l->step * o->batch, e->epoch, &loss);
         if (st != TW_OK) return st;
-        e->rate = twi_schedule_rate(&schedule, done);
-        twi_optimiser_step(l->optimiser, e->rate);
-        sum += loss;
+        twi_optimiser_step(l->optimiser, twi_schedule_rate(&schedule, done));
+        l->loss += loss;
+        l->step++;
         if ((st = twi_progress(l->ctx, "tune", done + 1, all, 0)) != TW_OK) return st;
+        if (o->checkpoint && o->checkpoint_seconds > 0.0 &&
+            twi_seconds() - l->saved >= o->checkpoint_seconds && (st = twi_tune_save(l)) != TW_OK)
+            return st;
     }
-    e->loss = sum / (double)steps;
-    e->photos_per_second = (double)(steps * l->opts->batch) / (twi_seconds() - start);
+    e->rate = twi_schedule_rate(&schedule, e->epoch * steps - 1);
+    e->loss = l->loss / (double)steps;
+    e->photos_per_second = (double)((steps - from) * o->batch) / (twi_seconds() - start);
     return TW_OK;
 }
 
@@ -241,18 +252,30 @@ static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_p
     return TW_OK;
 }
 
+/* One epoch, or what is left of it, and the checkpoint behind it. */
+static tw_status epoch(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const double start = twi_seconds();
+    tw_status st = train_epoch(l, e);
+    if (st == TW_OK) st = judge(l, e);
+    if (st == TW_OK) {
+        e->seconds = twi_seconds() - start;
+        l->epoch = e->epoch, l->step = 0, l->loss = 0.0;
+    }
+    if (l->opts->checkpoint && (st == TW_OK || st == TW_ERR_CANCELLED)) {
+        const tw_status saved = twi_tune_save(l);
+        if (saved != TW_OK) return saved;
+    }
+    return st;
+}
+
 static tw_status epochs(twi_tune_loop *l, bool *stop)
 {
     const twi_tune_opts *o = l->opts;
     while (!*stop && l->epoch < o->epochs) {
         twi_tune_epoch e = {.epoch = l->epoch + 1, .epochs = o->epochs};
-        const double start = twi_seconds();
-        tw_status st = train_epoch(l, &e);
-        if (st == TW_OK) st = judge(l, &e);
+        const tw_status st = epoch(l, &e);
         if (st != TW_OK) return st;
-        e.seconds = twi_seconds() - start;
-        l->epoch = e.epoch;
-        if (o->checkpoint && (st = twi_tune_save(l)) != TW_OK) return st;
         if (o->told && o->told(o->user, &e)) *stop = true;
         if (o->patience > 0 && l->epoch - l->result.best.epoch >= o->patience) *stop = true;
     }
@@ -263,8 +286,13 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out)
 {
-    twi_tune_loop l = {
-        .ctx = ctx, .trainer = trainer, .optimiser = optimiser, .photos = photos, .opts = opts};
+    twi_tune_loop l = {.ctx = ctx,
+                       .trainer = trainer,
+                       .optimiser = optimiser,
+                       .photos = photos,
+                       .opts = opts,
+                       .rate = opts->rate,
+                       .saved = twi_seconds()};
     bool stop = false;
     tw_status st = check(ctx, trainer, photos, opts);
     if (st != TW_OK) return st;

@@ -32,9 +32,10 @@ typedef struct twi_tune_opts {
     double smoothing, mixup;        /* mixup: alpha of its beta distribution; 0: none */
     bool balanced;
     twi_augment_opts augment;
-    const char *checkpoint; /* written after each epoch; NULL: none */
-    bool resume;            /* start from it */
-    const char *identity;   /* what a checkpoint must have been made with, besides the above */
+    const char *checkpoint;    /* written after each epoch and when cancelled; NULL: none */
+    double checkpoint_seconds; /* and within an epoch, when the last is older; 0: not so */
+    bool resume;               /* start from it */
+    const char *identity;      /* what a checkpoint must have been made with, besides the above */
     /* Told of each epoch; may be NULL. Non-zero: stop, and keep the best. */
     int (*told)(void *user, const twi_tune_epoch *epoch);
     void *user;
@@ -49,8 +50,8 @@ typedef struct twi_tune_result {
  * the end the trainer's parameters are those of the epoch that did best on val (by its loss), which
  * may be epoch 0: those it came with. Where the optimiser averages, averages are what is measured
  * and kept. Equal inputs give equal bits, also when stopped and resumed. TW_ERR_DIVERGED: the loss
- * is not finite. TW_ERR_CANCELLED: through progress (stage "tune"); the last epoch's checkpoint is
- * there. */
+ * is not finite. TW_ERR_CANCELLED: through progress (stage "tune" or "validate"); once the first
+ * epoch has begun, a checkpoint of that very step is there. */
 tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimiser,
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out);
