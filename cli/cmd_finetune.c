@@ -204,7 +204,9 @@ static const option_use uses[] = {
      "The model file. Default: model.tw. An existing file is replaced only when topwork wrote it."},
     {OPT_FORCE, NULL},
     {OPT_CATEGORIES, NULL},
-    {OPT_BACKBONE, "The pretrained network to train on: a name or a file. Default: sapling."},
+    {OPT_BACKBONE,
+     "The pretrained network to train on: a name, a file, or a model, whose backbone is "
+     "trained further. Default: sapling."},
     {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
                     "machine has it."},
     {OPT_TEST_SIZE, NULL},

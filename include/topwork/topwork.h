@@ -158,7 +158,9 @@ typedef struct tw_backbone tw_backbone; /* a frozen network, its weights and its
  * $TOPWORK_BACKBONES, the user's data folder, beside the executable and in the build tree.
  * TW_ERR_NOT_FOUND: the message lists what is installed and, for a published network, its address,
  * hash and the command that installs it, in several lines. TW_ERR_IO: the file cannot be read.
- * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. */
+ * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. The file
+ * may be a model: then it is the backbone inside it, fine-tuned perhaps, with that model's recipe.
+ */
 TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **out);
 TW_API void tw_backbone_free(tw_backbone *backbone);
 TW_API const char *tw_backbone_name(const tw_backbone *backbone);     /* "sapling" */
@@ -564,7 +566,8 @@ typedef int (*tw_epoch_fn)(void *user, const tw_epoch *epoch);
 
 typedef struct tw_finetune_opts {
     size_t size_bytes;
-    const char *backbone; /* NULL: "sapling" */
+    const char *backbone; /* NULL: "sapling". A model's file: goes on from its backbone, with its
+                             recipe; the head is fitted anew */
     double test_size;     /* these four as in tw_train_opts */
     uint32_t seed;        /* of the split, the order of photos and how they are varied, too */
     tw_tristate stratify;

@@ -8,8 +8,6 @@
 #include "learn/classifier.h"
 #include "learn/reject.h"
 
-#define TWI_MODEL_BACKBONE_PREFIX "backbone."
-
 /* A model is a document and tensors (what its file holds) and what was read out of them. A freshly
  * trained one owns both; an opened one borrows them from its bundle. */
 struct tw_model {

@@ -76,6 +76,14 @@ static int stop_after(void *user, const tw_progress *p)
     return strcmp(p->stage, "tune") == 0 && p->done >= *(const size_t *)user;
 }
 
+static int count_warnings;
+
+static void on_log(void *user, tw_log_level level, const char *line)
+{
+    (void)user;
+    if (level == TW_LOG_WARNING && strstr(line, "was trained on")) count_warnings++;
+}
+
 static tw_finetune_opts opts_of(watch *w)
 {
     tw_finetune_opts opts;
@@ -98,6 +106,7 @@ static tw_status finetune(const tw_finetune_opts *opts, size_t stop, const char 
     tw_report *report = NULL;
     assert_int_equal(tw_ctx_new(&ctx), TW_OK);
     tw_ctx_set_threads(ctx, 1);
+    tw_ctx_set_log(ctx, on_log, NULL);
     if (stop) tw_ctx_set_progress(ctx, stop_after, &stop);
     assert_int_equal(tw_dataset_open(ctx, at("photos"), NULL, &dataset), TW_OK);
     tw_status st = tw_model_finetune(ctx, dataset, opts, &model, &report);
@@ -239,6 +248,41 @@ static void test_refusals(void **state)
     assert_int_equal(finetune(&opts, 0, at("none.tw")), TW_ERR_ARG);
 }
 
+/* A model is a backbone, too: what was fine-tuned is fine-tuned again. */
+static void test_again(void **state)
+{
+    (void)state;
+    watch w = {0}, other = {0};
+    tw_ctx *ctx = NULL;
+    tw_backbone *backbone = NULL;
+    tw_model *twice = NULL;
+    char whole[512], from[128], *json;
+    snprintf(whole, sizeof whole, "%s", at("whole.tw"));
+    tw_finetune_opts opts = opts_of(&w);
+    opts.epochs = 1;
+    opts.backbone = whole;
+    assert_int_equal(finetune(&opts, 0, at("twice.tw")), TW_OK);
+    assert_int_equal(w.told, 2);
+    assert_int_equal(count_warnings, 0);
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    assert_int_equal(tw_backbone_open(ctx, whole, &backbone), TW_OK);
+    assert_string_equal(tw_backbone_name(backbone), "sapling");
+    snprintf(from, sizeof from, "\"from\":\"%s\"", tw_backbone_digest(backbone));
+    assert_int_equal(tw_model_open(ctx, at("twice.tw"), &twice), TW_OK);
+    assert_int_equal(tw_model_describe(ctx, twice, &json), TW_OK);
+    assert_non_null(strstr(json, from));
+    assert_string_not_equal(tw_backbone_digest(backbone),
+                            tw_backbone_digest(tw_model_backbone(twice)));
+    tw_free(json);
+    tw_model_free(twice);
+    tw_backbone_free(backbone);
+    tw_ctx_free(ctx);
+    opts.user = &other;
+    opts.seed = 7; /* another split: some test photos were trained on */
+    assert_int_equal(finetune(&opts, 0, at("other.tw")), TW_OK);
+    assert_true(count_warnings > 0);
+}
+
 /* What is not unfrozen keeps its bytes: the head alone leaves the whole backbone as it was. */
 static void test_unfreeze(void **state)
 {
@@ -266,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_unfreeze),
+        cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
