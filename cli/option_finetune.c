@@ -9,6 +9,8 @@
 
 static const char *const words_optimiser[] = {"adamw", "sgd", NULL};
 
+static const char *const words_auto[] = {"auto", NULL};
+
 static const double most = 100000;
 
 const option option_finetune[OPT_COUNT] = {
@@ -18,8 +20,9 @@ const option option_finetune[OPT_COUNT] = {
                       .field = FIELD(unfreeze),
                       .fallback = "all",
                       .help = "What of the backbone is trained: all, last-block (all that works on "
-                              "its smallest maps), none (the head alone), or a number of layers at "
-                              "its end."},
+                              "its smallest maps), gradual (that in the first epoch, more with "
+                              "each, all from the middle on), none (the head alone), or a number "
+                              "of layers at its end."},
     [OPT_OPTIMISER] = {.name = "optimiser",
                        .kind = OPTION_NAME,
                        .words = words_optimiser,
@@ -54,11 +57,14 @@ const option option_finetune[OPT_COUNT] = {
     [OPT_LR] = {.name = "lr",
                 .kind = OPTION_NUMBER,
                 .value = "NUMBER",
+                .words = words_auto,
+                .number = -1, /* TW_AUTO */
                 .least = DBL_MIN,
                 .most = 1000,
                 .field = FIELD(lr),
                 .fallback = "2e-4; 5e-3 with --optimiser sgd",
-                .help = "The highest learning rate: it rises to it and falls as a cosine."},
+                .help = "The highest learning rate: it rises to it and falls as a cosine. auto: a "
+                        "tenth of where a short range test before the first epoch breaks down."},
     [OPT_WARMUP] = {.name = "warmup",
                     .kind = OPTION_NUMBER,
                     .value = "SHARE",

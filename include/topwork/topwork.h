@@ -573,14 +573,16 @@ typedef struct tw_finetune_opts {
     tw_tristate stratify;
     int groups;
     tw_precision precision; /* of training; AUTO: bf16 where this machine computes it natively */
-    const char
-        *unfreeze;         /* what of the backbone is trained: "all" (NULL), "last-block" (all that
-                              works on the smallest maps), "none", or a number of layers at its end */
-    const char *optimiser; /* "adamw" (NULL) or "sgd" (with Nesterov's momentum) */
-    size_t epochs;         /* default 10 */
-    size_t patience;       /* epochs without a better one before it ends; 0: none. Default 4 */
-    size_t batch;          /* photos a step; default 16, and no more than there are */
-    double rate;           /* the highest learning rate; 0: adamw 2e-4, sgd 5e-3 */
+    const char *unfreeze;   /* what of the backbone is trained: "all" (NULL), "last-block" (all that
+                               works on the smallest maps), "gradual" (that in the first epoch, more
+                               with each, all from the middle on), "none", or a number of layers at
+                               its end */
+    const char *optimiser;  /* "adamw" (NULL) or "sgd" (with Nesterov's momentum) */
+    size_t epochs;          /* default 10 */
+    size_t patience;        /* epochs without a better one before it ends; 0: none. Default 4 */
+    size_t batch;           /* photos a step; default 16, and no more than there are */
+    double rate;            /* the highest learning rate; 0: adamw 2e-4, sgd 5e-3; TW_AUTO: found by
+                               a short range test, and told to the log */
     double weight_decay; /* of weights, not of biases and norms. Default 0.05; sgd: 1e-4 when < 0 */
     double layer_decay;  /* of rates towards the input, over 12 depths. Default 0.8 */
     double warmup;       /* share of all steps over which the rate rises. Default 0.1 */

@@ -44,7 +44,7 @@ static tw_status check_options(tw_ctx *ctx, const tw_finetune_opts *o)
         return twi_fail(ctx, TW_ERR_ARG,
                         "%zu epochs, batches of %zu; 1 to 100000 and 1 to 65536 are allowed",
                         o->epochs, o->batch);
-    if (!(o->rate >= 0.0) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
+    if (!(o->rate >= 0.0 || o->rate == TW_AUTO) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
         !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
         !(o->checkpoint_minutes >= 0.0))
         return twi_fail(ctx, TW_ERR_ARG,
@@ -61,7 +61,7 @@ static tw_status read_options(twi_finetuning *f, const tw_finetune_opts *given)
     if (st == TW_OK) st = check_options(f->ctx, o);
     if (st != TW_OK) return st;
     if (!o->backbone) o->backbone = "sapling";
-    if (!(o->rate > 0.0)) o->rate = twi_finetune_sgd(o) ? 5e-3 : 2e-4;
+    if (o->rate == 0.0) o->rate = twi_finetune_sgd(o) ? 5e-3 : 2e-4;
     if (o->weight_decay < 0.0) o->weight_decay = twi_finetune_sgd(o) ? 1e-4 : 0.05;
     f->precision = o->precision;
     if (f->precision == TW_PRECISION_AUTO)
@@ -213,6 +213,8 @@ static tw_status loop(twi_finetuning *f)
                                 .batch = o->batch,
                                 .patience = o->patience,
                                 .rate = o->rate,
+                                .find_rate = o->rate == TW_AUTO,
+                                .train_from = f->train_from,
                                 .warmup = o->warmup,
                                 .smoothing = o->smoothing,
                                 .mixup = o->mixup,
@@ -248,6 +250,7 @@ static void finetuning_free(twi_finetuning *f)
     tw_report_free(f->report);
     tw_backbone_free(f->backbone);
     twi_free(f->trained);
+    twi_free(f->train_from);
     twi_free(f->y);
     twi_free(f->train);
     twi_free(f->val);

@@ -37,7 +37,8 @@ typedef struct twi_finetuning {
     twi_dense_head head;
     twi_network *network; /* the backbone to its pooled features, and the head */
     uint32_t head_node;
-    bool *trained; /* [network->n] */
+    bool *trained;        /* [network->n] */
+    uint32_t *train_from; /* [opts.epochs] first node trained in each; NULL: what trained says */
     tw_precision precision;
     twi_trainer *trainer;
     twi_optimiser *optimiser;

@@ -61,7 +61,7 @@ static twi_json *document(const twi_finetuning *f, const char *from)
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"rate", o->rate},
+    } numbers[] = {{"rate", f->result.rate},
                    {"weight_decay", o->weight_decay},
                    {"layer_decay", o->layer_decay},
                    {"warmup", o->warmup},

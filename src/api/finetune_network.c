@@ -58,6 +58,38 @@ static tw_status train_last_block(twi_finetuning *f)
     return st;
 }
 
+static bool has_weights(const twi_node *node)
+{
+    for (unsigned k = 0; k < TWI_PARAMS; k++)
+        if (node->params[k]) return true;
+    return false;
+}
+
+/* Howard & Ruder (2018), ULMFiT, section 3.3, by layers: the last block in the first epoch, more
+ * with every epoch, and all from the middle of them on. */
+static tw_status train_gradually(twi_finetuning *f)
+{
+    const size_t epochs = f->opts.epochs, half = epochs > 1 ? epochs / 2 : 1;
+    uint32_t *layers, block = f->head_node;
+    size_t n = 0, last = 0;
+    tw_status st = train_last_block(f);
+    if (st == TW_OK) st = twi_alloc(f->ctx, f->head_node + 1, &layers);
+    if (st != TW_OK) return st;
+    while (block > 0 && f->trained[block - 1]) block--;
+    for (uint32_t i = 0; i < f->head_node; i++) {
+        if (!has_weights(&f->network->nodes[i])) continue;
+        if (i < block) last = n + 1;
+        layers[n++] = i;
+    }
+    layers[n] = f->head_node;
+    st = twi_alloc(f->ctx, epochs, &f->train_from);
+    for (size_t e = 0; e < epochs && st == TW_OK; e++)
+        f->train_from[e] = layers[last - last * (e < half ? e : half) / half];
+    twi_free(layers);
+    train_layers(f, SIZE_MAX);
+    return st;
+}
+
 static tw_status unfreeze(twi_finetuning *f)
 {
     const char *what = f->opts.unfreeze ? f->opts.unfreeze : "all";
@@ -71,11 +103,13 @@ static tw_status unfreeze(twi_finetuning *f)
         train_layers(f, SIZE_MAX);
         return TW_OK;
     }
+    if (strcmp(what, "gradual") == 0) return train_gradually(f);
     errno = 0;
     const unsigned long n = strtoul(what, &end, 10);
     if (*what < '0' || *what > '9' || *end || errno)
         return twi_fail(f->ctx, TW_ERR_ARG,
-                        "unfreeze is %s; need all, last-block, none or a number of layers", what);
+                        "unfreeze is %s; need all, last-block, gradual, none or a number of layers",
+                        what);
     train_layers(f, n);
     return TW_OK;
 }

@@ -55,4 +55,8 @@ tw_status twi_trainer_forward(tw_ctx *ctx, twi_trainer *trainer, const float *im
  * trained parameter, replacing what was there. */
 tw_status twi_trainer_backward(tw_ctx *ctx, twi_trainer *trainer, const float *gradient);
 
+/* Backward passes end at node first of the network: what lies before it is not trained from now on,
+ * and its gradients stay as they are. 0: all that the trainer was made for. */
+void twi_trainer_train_from(twi_trainer *trainer, uint32_t first);
+
 #endif

@@ -24,7 +24,7 @@ static void identify(const twi_tune_loop *l, unsigned char out[TWI_DIGEST_BYTES]
 {
     const twi_tune_opts *o = l->opts;
     const twi_tune_photos *p = l->photos;
-    const double numbers[] = {o->rate,
+    const double numbers[] = {o->find_rate ? -1.0 : o->rate,
                               o->warmup,
                               o->smoothing,
                               o->mixup,
@@ -40,6 +40,7 @@ static void identify(const twi_tune_loop *l, unsigned char out[TWI_DIGEST_BYTES]
     twi_digest digest;
     twi_digest_start(&digest);
     twi_digest_add(&digest, numbers, sizeof numbers);
+    if (o->train_from) twi_digest_add(&digest, o->train_from, o->epochs * sizeof *o->train_from);
     if (o->identity) twi_digest_add(&digest, o->identity, strlen(o->identity) + 1);
     twi_digest_add(&digest, p->train, p->n_train * sizeof *p->train);
     twi_digest_add(&digest, p->val, p->n_val * sizeof *p->val);
@@ -211,6 +212,17 @@ static tw_status fits(const twi_tune_loop *l, const twi_checkpoint *c, size_t n_
     return TW_OK;
 }
 
+/* When each parameter's first step was follows from the epochs. */
+static void replay(twi_tune_loop *l, size_t epochs)
+{
+    for (size_t e = 1; e <= epochs; e++) {
+        twi_optimiser_resume(l->optimiser, (e - 1) * twi_tune_steps(l));
+        twi_tune_thaw(l, e);
+    }
+    twi_optimiser_resume(l->optimiser, epochs * twi_tune_steps(l));
+    if (epochs < l->opts->epochs) twi_tune_thaw(l, epochs + 1);
+}
+
 tw_status twi_tune_restore(twi_tune_loop *l)
 {
     twi_checkpoint c;
@@ -227,6 +239,7 @@ tw_status twi_tune_restore(twi_tune_loop *l)
         memcpy(l->best, c.best_values, l->n_values * sizeof *l->best);
         memcpy(state, c.state, n_state * sizeof *state);
         twi_tune_scatter(l, l->values);
+        replay(l, (size_t)c.epoch);
         twi_optimiser_resume(l->optimiser, c.steps);
         l->epoch = (size_t)c.epoch, l->step = (size_t)c.step;
         l->loss = c.loss, l->rate = c.rate;

@@ -33,6 +33,15 @@ typedef struct twi_tune_loop {
 /* Pictures photo [n] into l->pictures; epoch 0: as they are, not varied. */
 tw_status twi_tune_load(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch);
 
+/* One batch forward and backward; epoch: of how the photos are varied. */
+tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss);
+void twi_tune_shuffle(twi_tune_loop *l, size_t epoch); /* l->order */
+/* Trains nodes from opts->train_from of the epoch on. */
+void twi_tune_thaw(twi_tune_loop *l, size_t epoch);
+
+/* range.c: the rate for l, which is left as it was; before the first step. */
+tw_status twi_tune_find_rate(twi_tune_loop *l, double *rate);
+
 size_t twi_tune_steps(const twi_tune_loop *l); /* of an epoch */
 
 void twi_tune_gather(const twi_tune_loop *l, float *to); /* the trainer's parameters */

@@ -117,7 +117,7 @@ static void mix(twi_tune_loop *l, size_t epoch)
     }
 }
 
-static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
+tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
 {
     const size_t batch = l->opts->batch, k = l->photos->k;
     twi_targets targets = {.labels = l->labels,
@@ -143,13 +143,19 @@ size_t twi_tune_steps(const twi_tune_loop *l)
     return l->photos->n_train / l->opts->batch; /* what is left over comes in another epoch */
 }
 
-/* The order of the epoch's photos. */
-static void shuffle(twi_tune_loop *l, size_t epoch)
+void twi_tune_shuffle(twi_tune_loop *l, size_t epoch)
 {
     twi_rng rng;
     twi_draw_rng(l->opts->seed, epoch, 0, &rng);
     memcpy(l->order, l->photos->train, l->photos->n_train * sizeof *l->order);
     twi_rng_shuffle(&rng, l->order, l->photos->n_train);
+}
+
+void twi_tune_thaw(twi_tune_loop *l, size_t epoch)
+{
+    if (!l->opts->train_from) return;
+    twi_trainer_train_from(l->trainer, l->opts->train_from[epoch - 1]);
+    twi_optimiser_train_from(l->optimiser, l->opts->train_from[epoch - 1]);
 }
 
 /* From l->step on, which counts what was done. */
@@ -161,10 +167,11 @@ static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
         .rate = l->rate, .floor = 0.0, .warmup = (size_t)(o->warmup * (double)all), .steps = all};
     double loss = 0.0;
     const double start = twi_seconds();
-    shuffle(l, e->epoch);
+    twi_tune_thaw(l, e->epoch);
+    twi_tune_shuffle(l, e->epoch);
     while (l->step < steps) {
         const size_t done = (e->epoch - 1) * steps + l->step;
-        tw_status st = train_batch(l, l->order + l->step * o->batch, e->epoch, &loss);
+        tw_status st = twi_tune_batch(l, l->order + l->step * o->batch, e->epoch, &loss);
         if (st != TW_OK) return st;
         twi_optimiser_step(l->optimiser, twi_schedule_rate(&schedule, done));
         l->loss += loss;
@@ -244,7 +251,7 @@ static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_p
     if (twi_trainer_output_count(trainer) != p->k)
         return twi_fail(ctx, TW_ERR_ARG, "the network gives %zu scores for %zu classes",
                         twi_trainer_output_count(trainer), p->k);
-    if (!(o->rate > 0.0) || !(o->warmup >= 0.0 && o->warmup < 1.0) ||
+    if (!(o->rate > 0.0 || o->find_rate) || !(o->warmup >= 0.0 && o->warmup < 1.0) ||
         !(o->smoothing >= 0.0 && o->smoothing < 1.0) || !(o->mixup >= 0.0 && o->mixup <= 1.0))
         return twi_fail(ctx, TW_ERR_ARG,
                         "the learning rate must be above 0, warm-up and label smoothing 0 to "
@@ -308,6 +315,7 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
         e.seconds = twi_seconds() - start;
         l.result.first = e;
         if (opts->told && opts->told(opts->user, &e)) stop = true;
+        if (opts->find_rate && (st = twi_tune_find_rate(&l, &l.rate)) != TW_OK) goto done;
     }
     st = epochs(&l, &stop);
     if (st == TW_ERR_DIVERGED && l.result.best.epoch > 0) {
@@ -318,6 +326,7 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
     if (st != TW_OK) goto done;
     twi_tune_scatter(&l, l.best);
     l.result.epochs = l.epoch;
+    l.result.rate = l.rate;
     *out = l.result;
 done:
     release(&l);

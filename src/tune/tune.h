@@ -29,6 +29,9 @@ typedef struct twi_tune_opts {
     uint32_t seed;
     size_t epochs, batch, patience; /* patience: epochs without a better one; 0: all are run */
     double rate, warmup;            /* warmup: share of all steps */
+    bool find_rate;                 /* instead of rate: by a range test before the first epoch */
+    const uint32_t *train_from;     /* [epochs] the first node trained in each, none above the one
+                                       before     it; NULL: 0 */
     double smoothing, mixup;        /* mixup: alpha of its beta distribution; 0: none */
     bool balanced;
     twi_augment_opts augment;
@@ -44,6 +47,7 @@ typedef struct twi_tune_opts {
 typedef struct twi_tune_result {
     twi_tune_epoch first, best; /* before the first step; the epoch whose weights are kept */
     size_t epochs;              /* run, in all */
+    double rate;                /* the highest, given or found */
 } twi_tune_result;
 
 /* Trains trainer, whose output is class scores [batch, k], with optimiser; both of opts->batch. At

@@ -248,6 +248,44 @@ static void test_refusals(void **state)
     assert_int_equal(finetune(&opts, 0, at("none.tw")), TW_ERR_ARG);
 }
 
+/* What a checkpoint does not hold follows from the epochs done: what was frozen when, and the rate
+ * that was found is in it. */
+static void test_gradual(void **state)
+{
+    (void)state;
+    watch w = {0}, stopped = {0}, resumed = {.told = 3};
+    char checkpoint[512], *json;
+    tw_ctx *ctx = NULL;
+    tw_model *model = NULL;
+    double rate = 0.0;
+    snprintf(checkpoint, sizeof checkpoint, "%s/gradual", folder);
+    tw_finetune_opts opts = opts_of(&w);
+    opts.unfreeze = "gradual";
+    opts.rate = TW_AUTO;
+    opts.epochs = 4;
+    opts.batch = 4;
+    opts.mixup = 0.4;
+    assert_int_equal(finetune(&opts, 0, at("gradual.tw")), TW_OK);
+    opts.user = &stopped;
+    opts.checkpoint = checkpoint;
+    assert_int_equal(finetune(&opts, 15, at("none.tw")), TW_ERR_CANCELLED); /* of 4 x 6 or 7 */
+    assert_int_equal(stopped.told, 3);
+    opts.user = &resumed;
+    opts.resume = 1;
+    assert_int_equal(finetune(&opts, 0, at("resumed.tw")), TW_OK);
+    assert_same_files(at("gradual.tw"), at("resumed.tw"));
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    assert_int_equal(tw_model_open(ctx, at("gradual.tw"), &model), TW_OK);
+    assert_int_equal(tw_model_describe(ctx, model, &json), TW_OK);
+    const char *found = strstr(json, "\"rate\":");
+    assert_non_null(found);
+    rate = strtod(found + 7, NULL);
+    assert_true(rate > 1e-6 && rate <= 0.1);
+    tw_free(json);
+    tw_model_free(model);
+    tw_ctx_free(ctx);
+}
+
 /* A model is a backbone, too: what was fine-tuned is fine-tuned again. */
 static void test_again(void **state)
 {
@@ -260,6 +298,7 @@ static void test_again(void **state)
     snprintf(whole, sizeof whole, "%s", at("whole.tw"));
     tw_finetune_opts opts = opts_of(&w);
     opts.epochs = 1;
+    opts.unfreeze = "last-block";
     opts.backbone = whole;
     assert_int_equal(finetune(&opts, 0, at("twice.tw")), TW_OK);
     assert_int_equal(w.told, 2);
@@ -310,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_unfreeze),
+        cmocka_unit_test(test_gradual),
         cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -230,6 +230,7 @@ static tw_status build_forward(twi_tape *t)
     for (t->node = 0; t->node < t->network->n && st == TW_OK; t->node++) {
         const twi_node *node = twi_tape_node(t);
         const twi_training_operator *op = twi_training_operator_of(node->op);
+        t->turn = t->node;
         if (node->op == TWI_OP_INPUT)
             st = build_input(t);
         else if (p->device && op->forward_build)
@@ -256,7 +257,7 @@ static tw_status build_backward(twi_tape *t)
     if (st == TW_OK) st = twi_tape_fixed(t, plain, p->output_gradient, &t->gradient_of[t->node]);
     for (uint32_t i = (uint32_t)t->network->n; i-- > 1 && st == TW_OK;) {
         const twi_training_operator *op = twi_training_operator_of(t->network->nodes[i].op);
-        t->node = i;
+        t->node = t->turn = i;
         if (!t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
         if (p->device && op->backward_build)
             st = op->backward_build(t);
@@ -333,6 +334,7 @@ static tw_status build(twi_tape *t)
     if (st == TW_OK) st = place_parameters(t);
     if (st == TW_OK) st = build_forward(t);
     if (st == TW_OK) st = build_backward(t);
+    p->n_run = p->n_steps;
     return st == TW_OK ? bind_steps(t->ctx, p) : st;
 }
 
@@ -433,5 +435,11 @@ tw_status twi_trainer_backward(tw_ctx *ctx, twi_trainer *p, const float *gradien
     if (!p->ran) return twi_fail(ctx, TW_ERR_ARG, "a backward pass needs a forward pass before it");
     p->ran = false;
     memcpy(p->output_gradient, gradient, p->opts.batch * p->output_count * sizeof *gradient);
-    return run_steps(ctx, p, p->n_forward, p->n_steps);
+    return run_steps(ctx, p, p->n_forward, p->n_run);
+}
+
+void twi_trainer_train_from(twi_trainer *p, uint32_t first)
+{
+    p->n_run = p->n_forward;
+    while (p->n_run < p->n_steps && p->steps[p->n_run].turn >= first) p->n_run++;
 }
