@@ -44,10 +44,12 @@ static void read_options(const session *s, tw_finetune_opts *t)
         {OPT_CROP_AREA, o->crop_area, &t->least_area},
         {OPT_JITTER, o->jitter, &t->jitter},
         {OPT_ERASE, o->erase, &t->erase},
+        {OPT_ROTATE, o->rotate, &t->rotate},
         {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
     };
     for (size_t i = 0; i < LEN(numbers); i++)
         if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
+    if (option_given(o, OPT_RANDAUGMENT)) t->randaugment = o->randaugment;
     if (option_given(o, OPT_EPOCHS)) t->epochs = o->epochs;
     if (option_given(o, OPT_TUNE_PATIENCE)) t->patience = o->tune_patience;
     if (option_given(o, OPT_TUNE_BATCH)) t->batch = o->batch_size;
@@ -165,6 +167,25 @@ static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opt
     return code;
 }
 
+/* A contact sheet instead of a model. */
+static int show(session *s, const tw_dataset *dataset, const tw_finetune_opts *opts,
+                const char *path)
+{
+    const tw_status status = tw_finetune_sheet(s->ctx, dataset, opts, path);
+    if (status != TW_OK) return session_fail(s, status, PHASE_WRITE);
+    session_before_output(s);
+    if (s->opts.json) {
+        js_object(&s->json, NULL);
+        js_name(&s->json, "sheet", path);
+        js_object_end(&s->json);
+        return 0;
+    }
+    printf("\nsheet: ");
+    text_escaped(stdout, path);
+    putchar('\n');
+    return 0;
+}
+
 static int run(session *s)
 {
     static const char suffix[] = ".checkpoint";
@@ -173,7 +194,8 @@ static int run(session *s)
     tw_dataset *dataset = NULL;
     tw_dataset_opts opts;
     tw_finetune_opts tune;
-    int code = output_check(s, output, OUTPUT_TOPWORK);
+    int code = o->show_augment ? output_check(s, o->show_augment, OUTPUT_PNG)
+                               : output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
     char *const beside = malloc(strlen(output) + sizeof suffix);
     if (!beside) return session_fail_nomem(s);
@@ -192,8 +214,13 @@ static int run(session *s)
         session_flush(s);
         code = session_interrupted(s);
     }
+    if (code == 0 && o->show_augment) {
+        code = show(s, dataset, &tune, o->show_augment);
+        goto done;
+    }
     if (code == 0) session_use_cache(s);
     if (code == 0) code = finetune(s, dataset, &tune, output);
+done:
     tw_dataset_free(dataset);
     free(beside);
     return code;
@@ -231,6 +258,9 @@ static const option_use uses[] = {
     {OPT_NO_MIRROR, NULL},
     {OPT_JITTER, NULL},
     {OPT_ERASE, NULL},
+    {OPT_ROTATE, NULL},
+    {OPT_RANDAUGMENT, NULL},
+    {OPT_SHOW_AUGMENT, NULL},
     {OPT_CHECKPOINT, NULL},
     {OPT_CHECKPOINT_EVERY, NULL},
     {OPT_RESUME, NULL},

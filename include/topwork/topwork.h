@@ -601,6 +601,9 @@ typedef struct tw_finetune_opts {
     void *user;
     double checkpoint_minutes; /* the checkpoint is written within an epoch, too, when it is older
                                   than this; 0: not so. Default 5 */
+    double rotate;             /* degrees to either side, at most. Default 0 */
+    size_t randaugment;        /* magnitude, at most 30, of two operations drawn for each photo
+                                  (Cubuk et al. 2020, as torchvision has it); 0 (default): none */
 } tw_finetune_opts;
 TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 
@@ -616,6 +619,12 @@ TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 TW_API tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset,
                                    const tw_finetune_opts *opts, tw_model **out,
                                    tw_report **report);
+
+/* Writes a PNG of photos of the training part as tw_model_finetune() with these opts would see
+ * them: six, one a row, first as they are, then as seven epochs vary them. Fails as that does, and
+ * where one of these photos cannot be read. */
+TW_API tw_status tw_finetune_sheet(tw_ctx *ctx, const tw_dataset *dataset,
+                                   const tw_finetune_opts *opts, const char *path);
 
 /* ---- comparing ----------------------------------------------------------------------------- */
 

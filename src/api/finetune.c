@@ -46,10 +46,12 @@ static tw_status check_options(tw_ctx *ctx, const tw_finetune_opts *o)
                         o->epochs, o->batch);
     if (!(o->rate >= 0.0 || o->rate == TW_AUTO) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
         !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
-        !(o->checkpoint_minutes >= 0.0))
+        !(o->checkpoint_minutes >= 0.0) || !(o->rotate >= 0.0 && o->rotate <= 180.0) ||
+        o->randaugment >= TWI_RANDAUGMENT_BINS)
         return twi_fail(ctx, TW_ERR_ARG,
                         "the rate must be 0 or more, the least area above 0 to 1, jitter 0 to "
-                        "below 1, erase 0 to 1, minutes between checkpoints 0 or more");
+                        "below 1, erase 0 to 1, minutes between checkpoints 0 or more, rotate 0 to "
+                        "180, randaugment 0 to 30");
     return TW_OK;
 }
 
@@ -192,6 +194,20 @@ static tw_status identity_of(twi_finetuning *f, char **out)
     return twi_asprintf(f->ctx, out, "%s %s", f->backbone->digest, hex);
 }
 
+static twi_augment_opts augment_of(const twi_finetuning *f)
+{
+    const tw_finetune_opts *o = &f->opts;
+    return (twi_augment_opts){.least_area = o->least_area,
+                              .stretch = 4.0 / 3.0,
+                              .mirror = !o->no_mirror,
+                              .jitter = o->jitter,
+                              .erase = o->erase,
+                              .rotate = o->rotate,
+                              .randaugment = o->randaugment,
+                              .width = f->extract.recipe.width,
+                              .height = f->extract.recipe.height};
+}
+
 static tw_status loop(twi_finetuning *f)
 {
     const tw_finetune_opts *o = &f->opts;
@@ -219,13 +235,7 @@ static tw_status loop(twi_finetuning *f)
                                 .smoothing = o->smoothing,
                                 .mixup = o->mixup,
                                 .balanced = o->balanced != 0,
-                                .augment = {.least_area = o->least_area,
-                                            .stretch = 4.0 / 3.0,
-                                            .mirror = !o->no_mirror,
-                                            .jitter = o->jitter,
-                                            .erase = o->erase,
-                                            .width = f->extract.recipe.width,
-                                            .height = f->extract.recipe.height},
+                                .augment = augment_of(f),
                                 .checkpoint = o->checkpoint,
                                 .checkpoint_seconds = 60.0 * o->checkpoint_minutes,
                                 .resume = o->resume != 0,
@@ -273,6 +283,46 @@ tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset, const tw_fin
     if ((st = twi_finetune_model(&f, out, report)) != TW_OK) goto done;
     if (f.opts.checkpoint) (void)unlink(f.opts.checkpoint); /* the model is what remains of it */
 done:
+    finetuning_free(&f);
+    return st;
+}
+
+/* ---- the contact sheet --------------------------------------------------------------------- */
+
+enum { SHEET_ROWS = 6, SHEET_COLUMNS = 8 };
+
+static const char *part_path(const void *user, size_t place)
+{
+    const twi_finetuning *f = user;
+    return tw_dataset_path(f->dataset, f->parts.order[place]);
+}
+
+static tw_status draw_sheet(twi_finetuning *f, const char *path)
+{
+    tw_extract_opts extract;
+    tw_extract_opts_init(&extract);
+    tw_status st = twi_extract_resolve(f->ctx, f->backbone, &extract, &f->extract);
+    if (st == TW_OK) st = twi_alloc(f->ctx, f->parts.n_train, &f->train);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < f->parts.n_train; i++) f->train[i] = i;
+    const twi_tune_photos photos = {.path = part_path,
+                                    .user = f,
+                                    .train = f->train,
+                                    .n_train = f->parts.n_train,
+                                    .recipe = &f->extract.recipe,
+                                    .max_pixels = f->extract.max_pixels};
+    const twi_tune_opts opts = {.seed = f->opts.seed, .augment = augment_of(f)};
+    return twi_tune_sheet(f->ctx, &photos, &opts, SHEET_ROWS, SHEET_COLUMNS, path);
+}
+
+tw_status tw_finetune_sheet(tw_ctx *ctx, const tw_dataset *dataset, const tw_finetune_opts *opts,
+                            const char *path)
+{
+    twi_finetuning f = {.ctx = ctx, .dataset = dataset};
+    tw_status st = read_options(&f, opts);
+    if (st == TW_OK) st = twi_parts_make(ctx, dataset, &f.parts_opts, &f.parts);
+    if (st == TW_OK) st = tw_backbone_open(ctx, f.opts.backbone, &f.backbone);
+    if (st == TW_OK) st = draw_sheet(&f, path);
     finetuning_free(&f);
     return st;
 }

@@ -71,6 +71,8 @@ static twi_json *document(const twi_finetuning *f, const char *from)
                    {"least_area", o->least_area},
                    {"jitter", o->jitter},
                    {"erase", o->erase},
+                   {"rotate", o->rotate},
+                   {"randaugment", (double)o->randaugment},
                    {"C", f->C}};
     const struct {
         const char *name;

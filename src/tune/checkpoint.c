@@ -34,6 +34,8 @@ static void identify(const twi_tune_loop *l, unsigned char out[TWI_DIGEST_BYTES]
                               (double)o->augment.mirror,
                               o->augment.jitter,
                               o->augment.erase,
+                              o->augment.rotate,
+                              (double)o->augment.randaugment,
                               (double)o->seed,
                               (double)o->epochs,
                               (double)o->batch};

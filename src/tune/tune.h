@@ -60,4 +60,9 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out);
 
+/* Draws a picture of photos (spread over photos->train) as training sees them: one a row, first
+ * as the recipe has it, then as epochs 1 to columns - 1 vary it. Writes it to path as PNG. */
+tw_status twi_tune_sheet(tw_ctx *ctx, const twi_tune_photos *photos, const twi_tune_opts *opts,
+                         size_t rows, size_t columns, const char *path);
+
 #endif
