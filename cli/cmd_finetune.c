@@ -30,6 +30,7 @@ static void read_options(const session *s, tw_finetune_opts *t)
     t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
     t->no_mirror = o->no_mirror;
     t->resume = o->resume;
+    t->checkpointing = o->checkpointing;
     const struct {
         option_id id;
         double from, *to;
@@ -264,6 +265,7 @@ static const option_use uses[] = {
     {OPT_CHECKPOINT, NULL},
     {OPT_CHECKPOINT_EVERY, NULL},
     {OPT_RESUME, NULL},
+    {OPT_CHECKPOINTING, NULL},
     {OPT_LOG, NULL},
     {OPT_CACHE, NULL},
     {OPT_NO_CACHE, NULL},

@@ -184,6 +184,12 @@ const option option_finetune[OPT_COUNT] = {
                               .fallback = "5",
                               .help = "The checkpoint is written within an epoch, too, when the "
                                       "last is older; 0: after epochs only."},
+    [OPT_CHECKPOINTING] = {.name = "checkpointing",
+                           .kind = OPTION_FLAG,
+                           .field = FIELD(checkpointing),
+                           .number = 1,
+                           .help = "Less memory for more time: most activations are computed twice "
+                                   "instead of kept. (Has nothing to do with --checkpoint.)"},
     [OPT_RESUME] = {.name = "resume",
                     .kind = OPTION_FLAG,
                     .field = FIELD(resume),

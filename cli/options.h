@@ -88,6 +88,7 @@ typedef enum option_id {
     OPT_SHOW_AUGMENT,
     OPT_CHECKPOINT,
     OPT_CHECKPOINT_EVERY,
+    OPT_CHECKPOINTING,
     OPT_RESUME,
     OPT_LOG,
     OPT_CACHE,
@@ -186,7 +187,7 @@ typedef struct options {
     double checkpoint_every, rotate;
     size_t randaugment;
     const char *show_augment;
-    int no_mirror, resume;
+    int no_mirror, resume, checkpointing;
     const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;
     text_list categories, hidden;

@@ -129,6 +129,7 @@ tw_status twi_finetune_compile(twi_finetuning *f)
                                       .width = f->extract.recipe.width,
                                       .threads = twi_threads(f->ctx),
                                       .momentum = 0.1,
+                                      .checkpointing = o->checkpointing != 0,
                                       .trained = f->trained};
     const twi_optimiser_opts optimiser = {.kind = twi_finetune_sgd(o) ? TWI_SGD : TWI_ADAMW,
                                           .weight_decay = o->weight_decay,

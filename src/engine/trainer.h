@@ -20,6 +20,8 @@ typedef struct twi_trainer_opts {
                               kept as running ones for later; false: the stored ones, frozen */
     double momentum;       /* of running statistics: running = (1 - momentum) running + momentum
                               batch (PyTorch's 0.1) */
+    bool checkpointing;    /* most activations are not kept but computed once more when the backward
+                              pass needs them: less memory, more time, the same bits in f32 */
     const bool *trained;   /* [network->n]: whether a node's parameters are trained; NULL: all */
 } twi_trainer_opts;
 

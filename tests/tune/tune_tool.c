@@ -138,6 +138,7 @@ int main(int argc, char **argv)
     s.batch = strtoul(argv[4], NULL, 10);
     const size_t side = strtoul(argv[5], NULL, 10);
     const char *threads = getenv("TUNE_TOOL_THREADS");
+    const char *checkpointing = getenv("TUNE_TOOL_CHECKPOINTING"); /* set: yes */
     const twi_trainer_opts opts = {.precision = strcmp(argv[2], "bf16") == 0 ? TW_PRECISION_BF16
                                                                              : TW_PRECISION_F32,
                                    .batch = s.batch,
@@ -146,7 +147,8 @@ int main(int argc, char **argv)
                                    .threads = threads ? strtoul(threads, NULL, 10) : 2,
                                    .reference = strcmp(argv[2], "reference") == 0,
                                    .batch_statistics = strcmp(argv[3], "own") == 0,
-                                   .momentum = 0.1};
+                                   .momentum = 0.1,
+                                   .checkpointing = checkpointing != NULL};
     tw_status st = read_backbone(s.ctx, argv[1], &bundle, &network);
     if (st == TW_OK) st = twi_network_for_inference(s.ctx, network, TWI_OUTPUT_AVG, false, &cut);
     if (st == TW_OK) st = twi_trainer_new(s.ctx, cut, &opts, &s.trainer);

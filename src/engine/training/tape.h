@@ -72,6 +72,8 @@ typedef struct twi_tape {
     uint32_t (*gradients)[TWI_PARAMS]; /* the same, where trained */
     uint32_t node;                     /* being built */
     uint32_t turn;                     /* the node it is built for */
+    bool *ends; /* [network->n] a segment ends behind it, see segments.c; NULL: one for all */
+    bool again; /* what is being built was built before */
 } twi_tape;
 
 /* An operator while training. */
@@ -128,6 +130,9 @@ bool twi_tape_wanted(const twi_tape *t, size_t i);
 /* Gives value, or adds it to what was given before, to the i-th input's gradient. The value must
  * not be written to afterwards. */
 tw_status twi_tape_give(twi_tape *t, size_t i, uint32_t value);
+
+/* segments.c: sets ends [network->n] where one ends that is computed twice. */
+tw_status twi_tape_segments(twi_tape *t, bool *ends);
 
 /* plain.c: any operator, picture by picture, by its definition. */
 tw_status twi_plain_forward(twi_tape *t);
