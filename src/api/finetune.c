@@ -269,7 +269,7 @@ static void finetuning_free(twi_finetuning *f)
 tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset, const tw_finetune_opts *opts,
                             tw_model **out, tw_report **report)
 {
-    twi_finetuning f = {.ctx = ctx, .dataset = dataset};
+    twi_finetuning f = {.ctx = ctx, .dataset = dataset, .start = twi_seconds()};
     tw_status st = read_options(&f, opts);
     if (st != TW_OK) return st;
     st = twi_report_new(ctx, f.k, class_name, dataset, &f.report);
@@ -277,9 +277,11 @@ tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset, const tw_fin
     if ((st = twi_parts_make(ctx, dataset, &f.parts_opts, &f.parts)) != TW_OK) goto done;
     if ((st = harvest(&f)) != TW_OK) goto done;
     if ((st = hold_back(&f)) != TW_OK) goto done;
+    const double fit_start = twi_seconds();
     if ((st = first_head(&f)) != TW_OK) goto done;
     if ((st = twi_finetune_compile(&f)) != TW_OK) goto done;
     if ((st = loop(&f)) != TW_OK) goto done;
+    f.seconds_fit = twi_seconds() - fit_start;
     if ((st = twi_finetune_model(&f, out, report)) != TW_OK) goto done;
     if (f.opts.checkpoint) (void)unlink(f.opts.checkpoint); /* the model is what remains of it */
 done:

@@ -43,6 +43,7 @@ typedef struct twi_finetuning {
     twi_trainer *trainer;
     twi_optimiser *optimiser;
     twi_tune_result result;
+    double start, seconds_fit; /* when it began; of the first head and the epochs */
 } twi_finetuning;
 
 bool twi_finetune_sgd(const tw_finetune_opts *opts);

@@ -117,8 +117,11 @@ tw_status twi_finetune_model(twi_finetuning *f, tw_model **out, tw_report **repo
     train.backbone = f->opts.backbone;
     train.head.C = f->C;
     train.head.no_standardise = 1;
-    const twi_train_extra extra = {
-        .backbone = f->backbone, .classifier = &classifier, .finetuning = json};
+    const twi_train_extra extra = {.backbone = f->backbone,
+                                   .classifier = &classifier,
+                                   .finetuning = json,
+                                   .seconds = twi_seconds() - f->start,
+                                   .seconds_fit = f->seconds_fit};
     if (st == TW_OK) {
         f->backbone = NULL; /* handed over */
         st = twi_model_train(f->ctx, f->dataset, &train, &extra, out, report);

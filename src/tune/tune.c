@@ -35,8 +35,10 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
     size_t right = 0;
     for (size_t at = 0; at < p->n_val; at += batch) {
         const size_t n = p->n_val - at < batch ? p->n_val - at : batch;
+        const size_t left = p->n_val - at - n;
         tw_status st = twi_tune_load(l, p->val + at, n, 0);
         if (st != TW_OK) return st;
+        if (left > 0) twi_tune_load_ahead(l, p->val + at + n, left < batch ? left : batch, 0);
         for (size_t i = n; i < batch; i++)
             memcpy(l->pictures + i * l->each, l->pictures, l->each * sizeof *l->pictures);
         st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores);
@@ -117,6 +119,17 @@ static void mix(twi_tune_loop *l, size_t epoch)
     }
 }
 
+/* What comes after photo: the epoch's next batch, or the validation's first. */
+static void load_coming(twi_tune_loop *l, const size_t *photo, size_t epoch)
+{
+    const twi_tune_photos *p = l->photos;
+    const size_t batch = l->opts->batch, *const next = photo + batch;
+    if (next + batch <= l->order + twi_tune_steps(l) * batch)
+        twi_tune_load_ahead(l, next, batch, epoch);
+    else if (epoch <= l->opts->epochs)
+        twi_tune_load_ahead(l, p->val, p->n_val < batch ? p->n_val : batch, 0);
+}
+
 tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
 {
     const size_t batch = l->opts->batch, k = l->photos->k;
@@ -125,6 +138,7 @@ tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, do
                            .smoothing = l->opts->smoothing};
     tw_status st = twi_tune_load(l, photo, batch, epoch);
     if (st != TW_OK) return st;
+    load_coming(l, photo, epoch);
     for (size_t i = 0; i < batch; i++) l->labels[i] = l->photos->labels[photo[i]];
     if (l->opts->mixup > 0.0) {
         mix(l, epoch);
@@ -146,6 +160,7 @@ size_t twi_tune_steps(const twi_tune_loop *l)
 void twi_tune_shuffle(twi_tune_loop *l, size_t epoch)
 {
     twi_rng rng;
+    twi_tune_load_none(l); /* it might read the order */
     twi_draw_rng(l->opts->seed, epoch, 0, &rng);
     memcpy(l->order, l->photos->train, l->photos->n_train * sizeof *l->order);
     twi_rng_shuffle(&rng, l->order, l->photos->n_train);
@@ -197,6 +212,7 @@ static tw_status prepare(twi_tune_loop *l)
         l->n_values += twi_trainer_parameter(l->trainer, i)->count;
     tw_status st = twi_zalloc(l->ctx, batch, &l->slots);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * l->each, &l->pictures);
+    if (st == TW_OK && twi_threads(l->ctx) > 1) st = twi_alloc(l->ctx, batch * l->each, &l->next);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->scores);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->gradient);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->labels);
@@ -223,12 +239,14 @@ static tw_status balance(twi_tune_loop *l)
 
 static void release(twi_tune_loop *l)
 {
+    twi_tune_load_none(l);
     for (size_t i = 0; l->slots && i < l->opts->batch; i++) {
         twi_recipe_scratch_free(&l->slots[i].scratch);
         twi_free(l->slots[i].file);
     }
     twi_free(l->slots);
     twi_free(l->pictures);
+    twi_free(l->next);
     twi_free(l->scores);
     twi_free(l->gradient);
     twi_free(l->labels);
