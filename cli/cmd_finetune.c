@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char default_output[] = "model.tw";
 
@@ -29,6 +30,7 @@ static void read_options(const session *s, tw_finetune_opts *t)
     t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
     t->no_mirror = o->no_mirror;
     t->resume = o->resume;
+    t->checkpointing = o->checkpointing;
     const struct {
         option_id id;
         double from, *to;
@@ -43,9 +45,12 @@ static void read_options(const session *s, tw_finetune_opts *t)
         {OPT_CROP_AREA, o->crop_area, &t->least_area},
         {OPT_JITTER, o->jitter, &t->jitter},
         {OPT_ERASE, o->erase, &t->erase},
+        {OPT_ROTATE, o->rotate, &t->rotate},
+        {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
     };
     for (size_t i = 0; i < LEN(numbers); i++)
         if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
+    if (option_given(o, OPT_RANDAUGMENT)) t->randaugment = o->randaugment;
     if (option_given(o, OPT_EPOCHS)) t->epochs = o->epochs;
     if (option_given(o, OPT_TUNE_PATIENCE)) t->patience = o->tune_patience;
     if (option_given(o, OPT_TUNE_BATCH)) t->batch = o->batch_size;
@@ -141,6 +146,8 @@ static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opt
     opts->user = &w;
     tw_status status = tw_model_finetune(s->ctx, dataset, opts, &model, &report);
     if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    if (status == TW_ERR_CANCELLED && access(opts->checkpoint, F_OK) == 0)
+        session_note(s, "--resume goes on from %s", opts->checkpoint);
     if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
     if (code == 0 && w.failed)
         code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
@@ -161,6 +168,25 @@ static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opt
     return code;
 }
 
+/* A contact sheet instead of a model. */
+static int show(session *s, const tw_dataset *dataset, const tw_finetune_opts *opts,
+                const char *path)
+{
+    const tw_status status = tw_finetune_sheet(s->ctx, dataset, opts, path);
+    if (status != TW_OK) return session_fail(s, status, PHASE_WRITE);
+    session_before_output(s);
+    if (s->opts.json) {
+        js_object(&s->json, NULL);
+        js_name(&s->json, "sheet", path);
+        js_object_end(&s->json);
+        return 0;
+    }
+    printf("\nsheet: ");
+    text_escaped(stdout, path);
+    putchar('\n');
+    return 0;
+}
+
 static int run(session *s)
 {
     static const char suffix[] = ".checkpoint";
@@ -169,7 +195,8 @@ static int run(session *s)
     tw_dataset *dataset = NULL;
     tw_dataset_opts opts;
     tw_finetune_opts tune;
-    int code = output_check(s, output, OUTPUT_TOPWORK);
+    int code = o->show_augment ? output_check(s, o->show_augment, OUTPUT_PNG)
+                               : output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
     char *const beside = malloc(strlen(output) + sizeof suffix);
     if (!beside) return session_fail_nomem(s);
@@ -188,8 +215,13 @@ static int run(session *s)
         session_flush(s);
         code = session_interrupted(s);
     }
+    if (code == 0 && o->show_augment) {
+        code = show(s, dataset, &tune, o->show_augment);
+        goto done;
+    }
     if (code == 0) session_use_cache(s);
     if (code == 0) code = finetune(s, dataset, &tune, output);
+done:
     tw_dataset_free(dataset);
     free(beside);
     return code;
@@ -200,7 +232,9 @@ static const option_use uses[] = {
      "The model file. Default: model.tw. An existing file is replaced only when topwork wrote it."},
     {OPT_FORCE, NULL},
     {OPT_CATEGORIES, NULL},
-    {OPT_BACKBONE, "The pretrained network to train on: a name or a file. Default: sapling."},
+    {OPT_BACKBONE,
+     "The pretrained network to train on: a name, a file, or a model, whose backbone is "
+     "trained further. Default: sapling."},
     {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
                     "machine has it."},
     {OPT_TEST_SIZE, NULL},
@@ -225,8 +259,13 @@ static const option_use uses[] = {
     {OPT_NO_MIRROR, NULL},
     {OPT_JITTER, NULL},
     {OPT_ERASE, NULL},
+    {OPT_ROTATE, NULL},
+    {OPT_RANDAUGMENT, NULL},
+    {OPT_SHOW_AUGMENT, NULL},
     {OPT_CHECKPOINT, NULL},
+    {OPT_CHECKPOINT_EVERY, NULL},
     {OPT_RESUME, NULL},
+    {OPT_CHECKPOINTING, NULL},
     {OPT_LOG, NULL},
     {OPT_CACHE, NULL},
     {OPT_NO_CACHE, NULL},
@@ -253,8 +292,9 @@ const command command_finetune = {
         "loss there); its weights are "
         "kept, or those before the first epoch where none was better. The test part is measured "
         "once, at the end. The model is a model as any other.\n\n"
-        "After each epoch a checkpoint is written; a run that was stopped goes on from there with "
-        "--resume and comes to the same weights, bit for bit.",
+        "After each epoch, every few minutes within one and on Ctrl-C a checkpoint is written; a "
+        "run that was stopped, or killed, goes on from there with --resume and comes to the same "
+        "weights, bit for bit.",
     .output = "A line an epoch, then what train prints. --json: {\"model\", \"backbone\", "
               "\"classes\", \"n_train\", \"n_test\", ...} as train's. --log: {\"epoch\", \"loss\", "
               "\"val_loss\", \"val_accuracy\", \"rate\", \"photos_per_second\", \"seconds\", "

@@ -9,6 +9,8 @@
 
 static const char *const words_optimiser[] = {"adamw", "sgd", NULL};
 
+static const char *const words_auto[] = {"auto", NULL};
+
 static const double most = 100000;
 
 const option option_finetune[OPT_COUNT] = {
@@ -18,8 +20,9 @@ const option option_finetune[OPT_COUNT] = {
                       .field = FIELD(unfreeze),
                       .fallback = "all",
                       .help = "What of the backbone is trained: all, last-block (all that works on "
-                              "its smallest maps), none (the head alone), or a number of layers at "
-                              "its end."},
+                              "its smallest maps), gradual (that in the first epoch, more with "
+                              "each, all from the middle on), none (the head alone), or a number "
+                              "of layers at its end."},
     [OPT_OPTIMISER] = {.name = "optimiser",
                        .kind = OPTION_NAME,
                        .words = words_optimiser,
@@ -54,11 +57,14 @@ const option option_finetune[OPT_COUNT] = {
     [OPT_LR] = {.name = "lr",
                 .kind = OPTION_NUMBER,
                 .value = "NUMBER",
+                .words = words_auto,
+                .number = -1, /* TW_AUTO */
                 .least = DBL_MIN,
                 .most = 1000,
                 .field = FIELD(lr),
                 .fallback = "2e-4; 5e-3 with --optimiser sgd",
-                .help = "The highest learning rate: it rises to it and falls as a cosine."},
+                .help = "The highest learning rate: it rises to it and falls as a cosine. auto: a "
+                        "tenth of where a short range test before the first epoch breaks down."},
     [OPT_WARMUP] = {.name = "warmup",
                     .kind = OPTION_NUMBER,
                     .value = "SHARE",
@@ -139,12 +145,51 @@ const option option_finetune[OPT_COUNT] = {
                    .field = FIELD(erase),
                    .fallback = "0",
                    .help = "How often a random part of a photo is erased."},
+    [OPT_ROTATE] = {.name = "rotate",
+                    .kind = OPTION_NUMBER,
+                    .value = "DEGREES",
+                    .least = 0,
+                    .most = 180,
+                    .field = FIELD(rotate),
+                    .fallback = "0",
+                    .help = "By how much photos are turned to either side, at most."},
+    [OPT_RANDAUGMENT] = {.name = "randaugment",
+                         .kind = OPTION_SIZE,
+                         .value = "MAGNITUDE",
+                         .least = 0,
+                         .most = 30,
+                         .field = FIELD(randaugment),
+                         .fallback = "0: off",
+                         .help = "Two operations drawn for each photo out of RandAugment's "
+                                 "fourteen, at this magnitude of 30; 9 is usual."},
+    [OPT_SHOW_AUGMENT] = {.name = "show-augment",
+                          .kind = OPTION_TEXT,
+                          .value = "FILE",
+                          .field = FIELD(show_augment),
+                          .help = "Instead of training: draw some photos and how seven epochs "
+                                  "would vary them into this PNG file."},
     [OPT_CHECKPOINT] = {.name = "checkpoint",
                         .kind = OPTION_TEXT,
                         .value = "FILE",
                         .field = FIELD(checkpoint),
                         .fallback = "the model's name with .checkpoint behind it",
-                        .help = "Written after every epoch, removed when the model is written."},
+                        .help = "Written after every epoch and when interrupted, removed when the "
+                                "model is written."},
+    [OPT_CHECKPOINT_EVERY] = {.name = "checkpoint-every",
+                              .kind = OPTION_NUMBER,
+                              .value = "MINUTES",
+                              .least = 0,
+                              .most = 100000,
+                              .field = FIELD(checkpoint_every),
+                              .fallback = "5",
+                              .help = "The checkpoint is written within an epoch, too, when the "
+                                      "last is older; 0: after epochs only."},
+    [OPT_CHECKPOINTING] = {.name = "checkpointing",
+                           .kind = OPTION_FLAG,
+                           .field = FIELD(checkpointing),
+                           .number = 1,
+                           .help = "Less memory for more time: most activations are computed twice "
+                                   "instead of kept. (Has nothing to do with --checkpoint.)"},
     [OPT_RESUME] = {.name = "resume",
                     .kind = OPTION_FLAG,
                     .field = FIELD(resume),

@@ -87,7 +87,12 @@ typedef enum option_id {
     OPT_NO_MIRROR,
     OPT_JITTER,
     OPT_ERASE,
+    OPT_ROTATE,
+    OPT_RANDAUGMENT,
+    OPT_SHOW_AUGMENT,
     OPT_CHECKPOINT,
+    OPT_CHECKPOINT_EVERY,
+    OPT_CHECKPOINTING,
     OPT_RESUME,
     OPT_LOG,
     OPT_CACHE,
@@ -186,7 +191,10 @@ typedef struct options {
     size_t folds, repeats, draws;
     size_t epochs, tune_patience;
     double lr, warmup, weight_decay, layer_decay, smoothing, mixup, ema, crop_area, jitter, erase;
-    int no_mirror, resume;
+    double checkpoint_every, rotate;
+    size_t randaugment;
+    const char *show_augment;
+    int no_mirror, resume, checkpointing;
     const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;
     text_list categories, hidden;

@@ -35,6 +35,8 @@ static bool begins_like(output_kind kind, const unsigned char *head, size_t n)
         return n >= 4 && memcmp(head, "<svg", 4) == 0;
     case OUTPUT_CSV:
         return n >= 5 && memcmp(head, "path", 4) == 0 && strchr(",\r\n", head[4]) && head[4];
+    case OUTPUT_PNG:
+        return false;
     }
     return false;
 }
@@ -68,7 +70,8 @@ static int check_target(session *s, const char *path, const char *target, output
         [OUTPUT_TOPWORK] = "it exists and is no topwork file (--force replaces it)",
         [OUTPUT_NPY] = "it exists and is no .npy file (--force replaces it)",
         [OUTPUT_SVG] = "it exists and is no SVG file (--force replaces it)",
-        [OUTPUT_CSV] = "it exists and is no list of ours (--force replaces it)"};
+        [OUTPUT_CSV] = "it exists and is no list of ours (--force replaces it)",
+        [OUTPUT_PNG] = "it exists (--force replaces it)"};
     struct stat info;
     const size_t n = strlen(target);
     char *const folder = folder_of(target);

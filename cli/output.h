@@ -9,7 +9,8 @@ typedef enum output_kind {
     OUTPUT_TOPWORK, /* a model or a backbone */
     OUTPUT_NPY,
     OUTPUT_SVG,
-    OUTPUT_CSV /* a table of ours: its header line begins with "path" */
+    OUTPUT_CSV, /* a table of ours: its header line begins with "path" */
+    OUTPUT_PNG  /* may be anyone's photo: an existing one is never taken for ours */
 } output_kind;
 
 /* Before the work: path can be made, and what is there is of the same kind or --force was given. 0,

@@ -4,11 +4,11 @@
     tune.py BUILD_FOLDER [--seconds 10] [--bf16] [NETWORK ...]
 
 Two threads each. PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
-Memory is what the process held at its peak, less what it held before its first step.
+Memory, of both: what the process held at its peak, less what it held when its libraries were loaded and nothing
+else: parameters, gradients, the optimiser's state, activations. In brackets: topwork's activations alone.
 """
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,7 +40,14 @@ NETWORKS = {"sapling": (half_resnet18, 128, 32), "resnet50": (torchvision.models
             "squeezenet1_1": (torchvision.models.squeezenet1_1, 224, 16)}
 
 
+def memory(key):
+    """MiB of a line of /proc/self/status; getrusage()'s peak is also that of who started us."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(key)) / 1024
+
+
 def torch_rate(make, side, batch, seconds, channels_last, autocast):
+    before = memory("VmRSS")
     torch.manual_seed(0)
     module, x = make().train(), torch.randn(batch, 3, side, side)
     if channels_last:
@@ -55,14 +62,13 @@ def torch_rate(make, side, batch, seconds, channels_last, autocast):
         loss.backward()
         optimiser.step()
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step()
     start, done = time.perf_counter(), 0
     while time.perf_counter() < start + seconds:
         step()
         done += batch
     rate = done / (time.perf_counter() - start)
-    return rate, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return rate, memory("VmHWM") - before
 
 
 def in_child(*args):
@@ -86,9 +92,9 @@ def ours(tool, path, precision, side, batch, seconds):
     run = subprocess.run([tool, path, precision, "own", str(batch), str(side), "time", str(seconds)],
                          capture_output=True, text=True)
     if run.returncode:
-        return 0.0, 0.0
-    rate, size = run.stdout.split()
-    return float(rate), int(size) / 2 ** 20
+        return 0.0, 0.0, 0.0
+    rate, arena, peak = run.stdout.split()
+    return float(rate), int(peak) / 2 ** 20, int(arena) / 2 ** 20
 
 
 def main():
@@ -99,7 +105,7 @@ def main():
     parser.add_argument("--bf16", action="store_true")
     options = parser.parse_intermixed_args()
     tool = os.path.join(options.build, "tests/tune/tune-tool")
-    print(f"{'network':14} {'side':>4} {'batch':>5} {'precision':>9} {'topwork':>8} {'PyTorch':>8} {'ratio':>6}  MiB, PyTorch's MiB")
+    print(f"{'network':14} {'side':>4} {'batch':>5} {'precision':>9} {'topwork':>8} {'PyTorch':>8} {'ratio':>6}  MiB (activations), PyTorch's MiB")
     for name in options.networks or NETWORKS:
         make, side, batch = NETWORKS[name]
         torch.manual_seed(0)
@@ -109,11 +115,11 @@ def main():
             path = os.path.join(folder, "x.tw")
             torch_graph.save(path, graph, weights)
             for precision in ("f32", "bf16") if options.bf16 else ("f32",):
-                rate, size = ours(tool, path, precision, side, batch, options.seconds)
+                rate, size, arena = ours(tool, path, precision, side, batch, options.seconds)
                 peers = [in_child(name, options.seconds, last, precision == "bf16") for last in (False, True)]
                 best = max(peers)
                 print(f"{name:14} {side:4} {batch:5} {precision:>9} {rate:8.1f} {best[0]:8.1f} {rate / max(best[0], 1e-9):6.2f}"
-                      f"  {size:.0f}, {best[1]:.0f}", flush=True)
+                      f"  {size:.0f} ({arena:.0f}), {best[1]:.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,9 @@ typedef struct tw_backbone tw_backbone; /* a frozen network, its weights and its
  * $TOPWORK_BACKBONES, the user's data folder, beside the executable and in the build tree.
  * TW_ERR_NOT_FOUND: the message lists what is installed and, for a published network, its address,
  * hash and the command that installs it, in several lines. TW_ERR_IO: the file cannot be read.
- * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. */
+ * TW_ERR_FORMAT: damaged (the digest is checked). TW_ERR_UNSUPPORTED: of a later format. The file
+ * may be a model: then it is the backbone inside it, fine-tuned perhaps, with that model's recipe.
+ */
 TW_API tw_status tw_backbone_open(tw_ctx *ctx, const char *name_or_path, tw_backbone **out);
 TW_API void tw_backbone_free(tw_backbone *backbone);
 TW_API const char *tw_backbone_name(const tw_backbone *backbone);     /* "sapling" */
@@ -605,20 +607,23 @@ typedef int (*tw_epoch_fn)(void *user, const tw_epoch *epoch);
 
 typedef struct tw_finetune_opts {
     size_t size_bytes;
-    const char *backbone; /* NULL: "sapling" */
+    const char *backbone; /* NULL: "sapling". A model's file: goes on from its backbone, with its
+                             recipe; the head is fitted anew */
     double test_size;     /* these four as in tw_train_opts */
     uint32_t seed;        /* of the split, the order of photos and how they are varied, too */
     tw_tristate stratify;
     int groups;
     tw_precision precision; /* of training; AUTO: bf16 where this machine computes it natively */
-    const char
-        *unfreeze;         /* what of the backbone is trained: "all" (NULL), "last-block" (all that
-                              works on the smallest maps), "none", or a number of layers at its end */
-    const char *optimiser; /* "adamw" (NULL) or "sgd" (with Nesterov's momentum) */
-    size_t epochs;         /* default 10 */
-    size_t patience;       /* epochs without a better one before it ends; 0: none. Default 4 */
-    size_t batch;          /* photos a step; default 16, and no more than there are */
-    double rate;           /* the highest learning rate; 0: adamw 2e-4, sgd 5e-3 */
+    const char *unfreeze;   /* what of the backbone is trained: "all" (NULL), "last-block" (all that
+                               works on the smallest maps), "gradual" (that in the first epoch, more
+                               with each, all from the middle on), "none", or a number of layers at
+                               its end */
+    const char *optimiser;  /* "adamw" (NULL) or "sgd" (with Nesterov's momentum) */
+    size_t epochs;          /* default 10 */
+    size_t patience;        /* epochs without a better one before it ends; 0: none. Default 4 */
+    size_t batch;           /* photos a step; default 16, and no more than there are */
+    double rate;            /* the highest learning rate; 0: adamw 2e-4, sgd 5e-3; TW_AUTO: found by
+                               a short range test, and told to the log */
     double weight_decay; /* of weights, not of biases and norms. Default 0.05; sgd: 1e-4 when < 0 */
     double layer_decay;  /* of rates towards the input, over 12 depths. Default 0.8 */
     double warmup;       /* share of all steps over which the rate rises. Default 0.1 */
@@ -630,10 +635,18 @@ typedef struct tw_finetune_opts {
     int no_mirror;
     double jitter;          /* of brightness, contrast, saturation. Default 0.2 */
     double erase;           /* probability that a part of a photo is erased. Default 0 */
-    const char *checkpoint; /* file written after each epoch and removed at the end; NULL: none */
+    const char *checkpoint; /* file written after each epoch and when cancelled, and removed at the
+                               end; NULL: none */
     int resume;             /* from that file */
     tw_epoch_fn told;       /* may be NULL */
     void *user;
+    double checkpoint_minutes; /* the checkpoint is written within an epoch, too, when it is older
+                                  than this; 0: not so. Default 5 */
+    double rotate;             /* degrees to either side, at most. Default 0 */
+    int checkpointing;  /* compute most activations twice instead of keeping them: a third of the
+                           memory for a quarter more time, about; the same bytes in f32 */
+    size_t randaugment; /* magnitude, at most 30, of two operations drawn for each photo
+                           (Cubuk et al. 2020, as torchvision has it); 0 (default): none */
 } tw_finetune_opts;
 TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 
@@ -649,6 +662,12 @@ TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 TW_API tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset,
                                    const tw_finetune_opts *opts, tw_model **out,
                                    tw_report **report);
+
+/* Writes a PNG of photos of the training part as tw_model_finetune() with these opts would see
+ * them: six, one a row, first as they are, then as seven epochs vary them. Fails as that does, and
+ * where one of these photos cannot be read. */
+TW_API tw_status tw_finetune_sheet(tw_ctx *ctx, const tw_dataset *dataset,
+                                   const tw_finetune_opts *opts, const char *path);
 
 /* ---- comparing ----------------------------------------------------------------------------- */
 

@@ -76,20 +76,61 @@ done:
     return st;
 }
 
+tw_status twi_backbone_embedded(tw_ctx *ctx, const char *path, const twi_bundle *bundle,
+                                const twi_json *document, tw_backbone **out)
+{
+    const twi_json *embedded = twi_json_get(document, "backbone");
+    const char *digest = twi_json_as_text(twi_json_get(embedded, "digest"), "");
+    tw_backbone *backbone;
+    if (strlen(digest) >= sizeof backbone->digest)
+        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the backbone's digest has %zu characters", path,
+                        strlen(digest));
+    const tw_status st =
+        twi_backbone_read(ctx, path, bundle, embedded, TWI_MODEL_BACKBONE_PREFIX, &backbone);
+    if (st != TW_OK) return st;
+    memcpy(backbone->digest, digest, strlen(digest) + 1);
+    *out = backbone;
+    return TW_OK;
+}
+
+/* The backbone inside a model, which sees photos as that model does. */
+static tw_status open_model(tw_ctx *ctx, const char *path, const twi_bundle *bundle,
+                            tw_backbone **out)
+{
+    const twi_json *document = twi_bundle_document(bundle);
+    tw_backbone *backbone = NULL;
+    tw_status st = twi_backbone_embedded(ctx, path, bundle, document, &backbone);
+    if (st == TW_OK)
+        st = twi_recipe_from_json(ctx, path, twi_json_get(document, "recipe"), &backbone->recipe);
+    if (st == TW_OK) *out = backbone, backbone = NULL; /* handed over */
+    tw_backbone_free(backbone);
+    return st;
+}
+
 static tw_status open_path(tw_ctx *ctx, const char *path, tw_backbone **out)
 {
     twi_bundle *bundle = NULL;
-    tw_status st = twi_bundle_open(ctx, path, "backbone", &bundle);
+    tw_backbone *backbone = NULL;
+    tw_status st = twi_bundle_open(ctx, path, NULL, &bundle);
     if (st != TW_OK) return st;
-    tw_backbone *backbone;
-    st = twi_backbone_read(ctx, path, bundle, twi_bundle_document(bundle), "", &backbone);
+    const twi_json *document = twi_bundle_document(bundle);
+    const char *kind = twi_json_as_text(twi_json_get(document, "kind"), "");
+    if (strcmp(kind, "model") == 0)
+        st = open_model(ctx, path, bundle, &backbone);
+    else if (strcmp(kind, "backbone") == 0)
+        st = twi_backbone_read(ctx, path, bundle, document, "", &backbone);
+    else
+        st = twi_fail(ctx, TW_ERR_FORMAT, "%s: holds a %s; a backbone or a model is needed", path,
+                      kind);
     if (st != TW_OK) {
         twi_bundle_free(bundle);
         return st;
     }
     backbone->bundle = bundle;
-    memcpy(backbone->digest, "sha256:", 7);
-    memcpy(backbone->digest + 7, twi_bundle_digest(bundle), 65);
+    if (strcmp(kind, "backbone") == 0) {
+        memcpy(backbone->digest, "sha256:", 7);
+        memcpy(backbone->digest + 7, twi_bundle_digest(bundle), 65);
+    }
     *out = backbone;
     return TW_OK;
 }

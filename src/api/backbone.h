@@ -26,6 +26,12 @@ struct tw_backbone {
 tw_status twi_backbone_read(tw_ctx *ctx, const char *name, const twi_bundle *bundle,
                             const twi_json *document, const char *prefix, tw_backbone **out);
 
+#define TWI_MODEL_BACKBONE_PREFIX "backbone."
+
+/* The one inside a model's bundle, with the digest that its document states. */
+tw_status twi_backbone_embedded(tw_ctx *ctx, const char *path, const twi_bundle *bundle,
+                                const twi_json *document, tw_backbone **out);
+
 /* Where backbones are looked for, in order: calls fn with each folder until it returns true. */
 tw_status twi_backbone_folders(tw_ctx *ctx, bool (*fn)(void *user, const char *folder), void *user);
 

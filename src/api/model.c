@@ -122,20 +122,6 @@ static tw_status read_layers(tw_ctx *ctx, const char *path, tw_model *model)
     return TW_OK;
 }
 
-static tw_status open_backbone(tw_ctx *ctx, const char *path, tw_model *model)
-{
-    const twi_json *embedded = twi_json_get(model->document, "backbone");
-    tw_status st = twi_backbone_read(ctx, path, model->bundle, embedded, TWI_MODEL_BACKBONE_PREFIX,
-                                     &model->backbone);
-    if (st != TW_OK) return st;
-    const char *digest = twi_json_as_text(twi_json_get(embedded, "digest"), "");
-    if (strlen(digest) >= sizeof model->backbone->digest)
-        return twi_fail(ctx, TW_ERR_FORMAT, "%s: the backbone's digest has %zu characters", path,
-                        strlen(digest));
-    memcpy(model->backbone->digest, digest, strlen(digest) + 1);
-    return TW_OK;
-}
-
 /* Takes bundle over. */
 static tw_status read_bundle(tw_ctx *ctx, const char *name, twi_bundle *bundle, tw_model **out)
 {
@@ -153,7 +139,8 @@ static tw_status read_bundle(tw_ctx *ctx, const char *name, twi_bundle *bundle, 
     }
     if ((st = borrow_tensors(ctx, model->bundle, &model->tensors)) != TW_OK) goto done;
     if ((st = twi_model_read(ctx, name, model)) != TW_OK) goto done;
-    if ((st = open_backbone(ctx, name, model)) != TW_OK) goto done;
+    st = twi_backbone_embedded(ctx, name, model->bundle, model->document, &model->backbone);
+    if (st != TW_OK) goto done;
     if ((st = read_layers(ctx, name, model)) != TW_OK) goto done;
     *out = model, model = NULL; /* handed over */
 done:

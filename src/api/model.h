@@ -8,8 +8,6 @@
 #include "learn/classifier.h"
 #include "learn/reject.h"
 
-#define TWI_MODEL_BACKBONE_PREFIX "backbone."
-
 /* A model is a document and tensors (what its file holds) and what was read out of them. A freshly
  * trained one owns both; an opened one borrows them from its bundle. */
 struct tw_model {
@@ -32,6 +30,8 @@ typedef struct twi_train_extra {
     tw_backbone *backbone;
     twi_extractor_opts extract;
     twi_classifier *classifier; /* fitted already, and taken over; NULL: to be fitted */
+    double seconds;             /* that the work took before; of which seconds_fit trained */
+    double seconds_fit;
     const twi_json *finetuning; /* for the document: how the backbone was; NULL: it was not */
 } twi_train_extra;
 tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train_opts *opts,

@@ -529,14 +529,14 @@ tw_status twi_model_train(tw_ctx *ctx, const tw_dataset *dataset, const tw_train
     const double fit_start = twi_seconds();
     if ((st = fit_and_measure(&t)) != TW_OK) goto done;
     tw_summary *s = &t.report->summary;
-    s->seconds_fit = twi_seconds() - fit_start;
+    s->seconds_fit = extra->seconds_fit + twi_seconds() - fit_start;
     if ((st = build_model(&t)) != TW_OK) goto done;
     s->n_cached = t.harvest.stats.cached;
     s->seconds_decode = t.harvest.stats.seconds_decode;
     s->seconds_network = t.harvest.stats.seconds_network;
     s->seconds_features = t.harvest.stats.seconds_wall;
     s->photos_per_second = (double)t.harvest.rows / s->seconds_features;
-    s->seconds_total = twi_seconds() - start;
+    s->seconds_total = extra->seconds + twi_seconds() - start;
     *out = t.model, t.model = NULL; /* handed over */
     if (report) *report = t.report, t.report = NULL;
 done:

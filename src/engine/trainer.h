@@ -20,6 +20,8 @@ typedef struct twi_trainer_opts {
                               kept as running ones for later; false: the stored ones, frozen */
     double momentum;       /* of running statistics: running = (1 - momentum) running + momentum
                               batch (PyTorch's 0.1) */
+    bool checkpointing;    /* most activations are not kept but computed once more when the backward
+                              pass needs them: less memory, more time, the same bits in f32 */
     const bool *trained;   /* [network->n]: whether a node's parameters are trained; NULL: all */
 } twi_trainer_opts;
 
@@ -54,5 +56,9 @@ tw_status twi_trainer_forward(tw_ctx *ctx, twi_trainer *trainer, const float *im
 /* After a forward pass, once: gradient [batch, d] of a loss by its output -> the gradient of every
  * trained parameter, replacing what was there. */
 tw_status twi_trainer_backward(tw_ctx *ctx, twi_trainer *trainer, const float *gradient);
+
+/* Backward passes end at node first of the network: what lies before it is not trained from now on,
+ * and its gradients stay as they are. 0: all that the trainer was made for. */
+void twi_trainer_train_from(twi_trainer *trainer, uint32_t first);
 
 #endif

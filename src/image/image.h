@@ -49,6 +49,9 @@ void twi_picture_free(twi_picture *picture); /* releases samples and zeroes it *
  * *readable: the former. Looks at the first size bytes (32 are enough). */
 const char *twi_picture_format(const void *head, size_t size, bool *readable);
 
+/* An 8-bit RGB picture as a PNG file, replaced atomically. */
+tw_status twi_png_write(tw_ctx *ctx, const twi_picture *picture, const char *path);
+
 /* ---- resizing ------------------------------------------------------------------------------ */
 
 typedef enum twi_filter {

@@ -3,7 +3,14 @@
 #ifndef TWI_IMAGE_VARIATION_H
 #define TWI_IMAGE_VARIATION_H
 
-#include "image/image.h"
+#include "image/operations.h"
+
+#define TWI_VARIATION_OPS 4 /* at most */
+
+typedef struct twi_variation_op {
+    twi_image_op op;
+    double magnitude;
+} twi_variation_op;
 
 typedef struct twi_variation {
     bool whole;    /* the recipe's own frame; box is not looked at */
@@ -11,7 +18,10 @@ typedef struct twi_variation {
     bool mirror;   /* left becomes right */
     /* Factors, 1 for none, applied in this order as Pillow's ImageEnhance words them: towards
      * black, towards the picture's mean grey, towards its own grey. */
-    double brightness, contrast, saturation;
+    double brightness, contrast, saturation; /* not looked at when whole */
+    double angle; /* degrees counter-clockwise, after that; what is uncovered is the mean colour */
+    twi_variation_op ops[TWI_VARIATION_OPS]; /* [n_ops] after that */
+    size_t n_ops;
     size_t erase[4]; /* left, top, right, bottom of a part of the input set to the mean (0 after
                         normalising), in its pixels; empty: none */
 } twi_variation;
@@ -24,5 +34,10 @@ typedef void (*twi_variation_fn)(const void *user, size_t width, size_t height, 
 tw_status twi_recipe_vary(tw_ctx *ctx, const twi_recipe *recipe, const twi_encoded_photo *photo,
                           twi_variation_fn choose, const void *user, twi_recipe_scratch *scratch,
                           float *dst);
+
+/* src [recipe height, width, 3], as twi_recipe_apply() writes them, as an 8-bit picture again:
+ * exact for recipes that resize to 8 bits. */
+tw_status twi_recipe_picture(tw_ctx *ctx, const twi_recipe *recipe, const float *src,
+                             twi_picture *out);
 
 #endif

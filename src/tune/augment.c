@@ -2,6 +2,7 @@
 #include "tune/augment.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Steele, Lea & Flood (2014), SplitMix64's finaliser: near numbers become far ones. */
 static uint64_t mixed(uint64_t x)
@@ -58,6 +59,47 @@ static void random_hole(const twi_augment_opts *o, twi_rng *rng, size_t erase[4]
     erase[3] = erase[1] + (size_t)height;
 }
 
+double twi_randaugment_magnitude(twi_image_op op, size_t bin, size_t width, size_t height,
+                                 bool *has_sign)
+{
+    static const struct {
+        double from, to; /* at the first and the last bin */
+        bool has_sign;
+    } rows[TWI_IMAGE_OPS] = {
+        [TWI_IMAGE_SHEAR_X] = {0.0, 0.3, true},
+        [TWI_IMAGE_SHEAR_Y] = {0.0, 0.3, true},
+        [TWI_IMAGE_TRANSLATE_X] = {0.0, 150.0 / 331.0, true}, /* of the width */
+        [TWI_IMAGE_TRANSLATE_Y] = {0.0, 150.0 / 331.0, true},
+        [TWI_IMAGE_ROTATE] = {0.0, 30.0, true},
+        [TWI_IMAGE_BRIGHTNESS] = {0.0, 0.9, true},
+        [TWI_IMAGE_COLOUR] = {0.0, 0.9, true},
+        [TWI_IMAGE_CONTRAST] = {0.0, 0.9, true},
+        [TWI_IMAGE_SHARPNESS] = {0.0, 0.9, true},
+        [TWI_IMAGE_POSTERIZE] = {8.0, 4.0, false}, /* whole bits, half to even */
+        [TWI_IMAGE_SOLARIZE] = {255.0, 0.0, false},
+    };
+    const double share = (double)bin / (TWI_RANDAUGMENT_BINS - 1);
+    double m = rows[op].from + share * (rows[op].to - rows[op].from);
+    if (op == TWI_IMAGE_TRANSLATE_X) m *= (double)width;
+    if (op == TWI_IMAGE_TRANSLATE_Y) m *= (double)height;
+    if (op == TWI_IMAGE_POSTERIZE) m = 8.0 - nearbyint(8.0 - m);
+    *has_sign = rows[op].has_sign;
+    return m;
+}
+
+static void random_ops(const twi_augment_opts *o, twi_rng *rng, twi_variation *out)
+{
+    for (size_t i = 0; i < TWI_RANDAUGMENT_OPS; i++) {
+        const twi_image_op op = (twi_image_op)twi_rng_interval(rng, TWI_IMAGE_OPS - 1);
+        const bool minus = twi_rng_double(rng) < 0.5;
+        bool has_sign;
+        const double m =
+            twi_randaugment_magnitude(op, o->randaugment, o->width, o->height, &has_sign);
+        out->ops[i] = (twi_variation_op){op, minus && has_sign ? -m : m};
+    }
+    out->n_ops = o->randaugment ? TWI_RANDAUGMENT_OPS : 0;
+}
+
 void twi_draw_variation(const void *user, size_t width, size_t height, twi_variation *out)
 {
     const twi_draw *draw = user;
@@ -72,5 +114,10 @@ void twi_draw_variation(const void *user, size_t width, size_t height, twi_varia
     out->brightness = between(&rng, 1.0 - o->jitter, 1.0 + o->jitter);
     out->contrast = between(&rng, 1.0 - o->jitter, 1.0 + o->jitter);
     out->saturation = between(&rng, 1.0 - o->jitter, 1.0 + o->jitter);
-    if (twi_rng_double(&rng) < o->erase) random_hole(o, &rng, out->erase);
+    size_t hole[4];
+    const bool erased = twi_rng_double(&rng) < o->erase;
+    random_hole(o, &rng, hole);
+    if (erased) memcpy(out->erase, hole, sizeof hole);
+    out->angle = between(&rng, -o->rotate, o->rotate);
+    random_ops(o, &rng, out);
 }

@@ -1,18 +1,28 @@
-/* load.c - a batch of photos, decoded and varied in parallel. */
+/* load.c - a batch of photos, decoded and varied in parallel, the next one while this one trains.
+ */
 #include "tune/private.h"
 
 #include "base/file.h"
 #include "base/threads.h"
 
-#include <string.h>
+#include <pthread.h>
 
 #define MOST_BYTES ((size_t)1 << 30) /* of one encoded photo */
 
 typedef struct loading {
     twi_tune_loop *l;
     const size_t *photo;
-    size_t epoch;
+    size_t n, epoch;
+    float *to; /* [n, each] */
 } loading;
+
+struct twi_tune_ahead { /* a batch on its way */
+    loading work;
+    tw_ctx *ctx; /* the thread's */
+    pthread_t thread;
+    size_t threads;
+    tw_status status;
+};
 
 static tw_status load_one(tw_ctx *ctx, void *user, size_t i)
 {
@@ -27,7 +37,7 @@ static tw_status load_one(tw_ctx *ctx, void *user, size_t i)
         twi_file_read(ctx, encoded.name, MOST_BYTES, &slot->file, &slot->capacity, &size);
     if (st != TW_OK) return st;
     encoded.bytes = (tw_bytes){slot->file, size};
-    float *dst = l->pictures + i * l->each;
+    float *dst = work->to + i * l->each;
     if (work->epoch == 0)
         return twi_recipe_apply(ctx, p->recipe, encoded.bytes, encoded.name, p->max_pixels,
                                 &slot->scratch, dst);
@@ -36,8 +46,60 @@ static tw_status load_one(tw_ctx *ctx, void *user, size_t i)
                            dst);
 }
 
+static void *run_ahead(void *user)
+{
+    twi_tune_ahead *a = user;
+    a->status = twi_parallel(a->ctx, a->threads, a->work.n, load_one, &a->work);
+    return NULL;
+}
+
+/* Waits for it; l->ahead is NULL then. */
+static tw_status finish(twi_tune_loop *l)
+{
+    twi_tune_ahead *a = l->ahead;
+    if (!a) return TW_OK;
+    pthread_join(a->thread, NULL);
+    const tw_status st = a->status;
+    if (st != TW_OK) twi_ctx_adopt(l->ctx, a->ctx, st);
+    tw_ctx_free(a->ctx);
+    twi_free(a);
+    l->ahead = NULL;
+    return st;
+}
+
 tw_status twi_tune_load(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch)
 {
-    loading work = {l, photo, epoch};
-    return twi_parallel(l->ctx, 0, n, load_one, &work);
+    loading work = {l, photo, n, epoch, l->pictures};
+    const bool coming = l->ahead && l->ahead->work.photo == photo && l->ahead->work.n == n &&
+                        l->ahead->work.epoch == epoch;
+    const tw_status st = finish(l);
+    if (!coming) return twi_parallel(l->ctx, 0, n, load_one, &work);
+    if (st != TW_OK) return st;
+    float *const kept = l->pictures;
+    l->pictures = l->next;
+    l->next = kept;
+    return TW_OK;
+}
+
+void twi_tune_load_ahead(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch)
+{
+    const size_t threads = twi_threads(l->ctx);
+    twi_tune_ahead *a;
+    if (threads < 2 || l->ahead || !l->next) return;
+    if (twi_zalloc(NULL, 1, &a) != TW_OK) return;
+    a->work = (loading){l, photo, n, epoch, l->next};
+    a->threads = (threads + 1) / 2;
+    if (twi_ctx_child(l->ctx, &a->ctx) == TW_OK) {
+        if (pthread_create(&a->thread, NULL, run_ahead, a) == 0) {
+            l->ahead = a;
+            return;
+        }
+        tw_ctx_free(a->ctx);
+    }
+    twi_free(a);
+}
+
+void twi_tune_load_none(twi_tune_loop *l)
+{
+    (void)finish(l);
 }

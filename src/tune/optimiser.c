@@ -13,6 +13,9 @@ typedef struct slot { /* one parameter */
     float *average;        /* NULL: none */
     size_t count;
     double rate, decay; /* factors of both */
+    uint32_t node;
+    bool rests;    /* see twi_optimiser_train_from() */
+    uint64_t born; /* steps taken before it was first trained */
 } slot;
 
 struct twi_optimiser {
@@ -88,6 +91,7 @@ tw_status twi_optimiser_new(tw_ctx *ctx, const twi_trainer *trainer, const twi_o
         o->slots[i] = (slot){.value = p->value,
                              .gradient = p->gradient,
                              .count = p->count,
+                             .node = p->node,
                              .decay = p->rank >= 2 ? opts->weight_decay : 0.0};
         o->total += p->count;
         o->state_count += p->count * ((p->gradient ? each : 0) + averages);
@@ -113,8 +117,19 @@ void twi_optimiser_free(twi_optimiser *o)
 
 typedef struct factors { /* of one step */
     double rate, bias1, bias2, stays;
+    uint64_t step;
     bool start; /* SGD's first step: momentum is the gradient */
 } factors;
+
+static factors factors_for(const twi_optimiser_opts *o, const factors *all, const slot *s)
+{
+    factors f = *all;
+    const double t = (double)(f.step - s->born);
+    f.bias1 = 1.0 - pow(o->beta1, t);
+    f.bias2 = 1.0 - pow(o->beta2, t);
+    f.start = f.step - s->born == 1;
+    return f;
+}
 
 /* Elements [from, to) of s. None of its arrays overlap. */
 static void adamw(const twi_optimiser_opts *o, const factors *f, const slot *s, size_t from,
@@ -167,11 +182,12 @@ static void step_share(void *user, size_t member, size_t members)
     for (size_t i = 0; i < w->o->n; first += w->o->slots[i].count, i++) {
         const slot *s = &w->o->slots[i];
         if (first + s->count <= begin || first >= end) continue;
+        if (s->rests) continue;
+        const factors f = factors_for(&w->o->opts, &w->f, s);
         const size_t from = begin > first ? begin - first : 0;
         const size_t to = end - first < s->count ? end - first : s->count;
-        if (s->gradient)
-            (w->o->opts.kind == TWI_ADAMW ? adamw : sgd)(&w->o->opts, &w->f, s, from, to);
-        if (s->average) average(&w->f, s, from, to);
+        if (s->gradient) (w->o->opts.kind == TWI_ADAMW ? adamw : sgd)(&w->o->opts, &f, s, from, to);
+        if (s->average) average(&f, s, from, to);
     }
 }
 
@@ -180,11 +196,30 @@ void twi_optimiser_step(twi_optimiser *o, double rate)
     const double t = (double)++o->steps, stays = (1.0 + t) / (10.0 + t);
     work w = {o,
               {.rate = rate,
-               .bias1 = 1.0 - pow(o->opts.beta1, t),
-               .bias2 = 1.0 - pow(o->opts.beta2, t),
-               .stays = stays < o->opts.average ? stays : o->opts.average,
-               .start = o->steps == 1}};
+               .step = o->steps,
+               .stays = stays < o->opts.average ? stays : o->opts.average}};
     twi_team_run(o->opts.threads, step_share, &w);
+}
+
+void twi_optimiser_train_from(twi_optimiser *o, uint32_t first)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        slot *s = &o->slots[i];
+        const bool rests = s->node < first;
+        if (s->rests && !rests) s->born = o->steps;
+        s->rests = rests;
+    }
+}
+
+void twi_optimiser_restart(twi_optimiser *o)
+{
+    o->steps = 0;
+    memset(o->state, 0, o->state_count * sizeof *o->state);
+    for (size_t i = 0; i < o->n; i++) {
+        slot *s = &o->slots[i];
+        s->born = 0;
+        if (s->average) memcpy(s->average, s->value, s->count * sizeof *s->value);
+    }
 }
 
 void twi_optimiser_exchange(twi_optimiser *o)

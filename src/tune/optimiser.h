@@ -35,6 +35,13 @@ void twi_optimiser_free(twi_optimiser *optimiser); /* NULL is fine */
  * step, and as part of the gradient in SGD's. Results do not depend on the number of threads. */
 void twi_optimiser_step(twi_optimiser *optimiser, double rate);
 
+/* Steps and averages leave parameters of nodes before first alone, from now on; 0: none. Moments of
+ * those that it lets go begin now, at no step taken. */
+void twi_optimiser_train_from(twi_optimiser *optimiser, uint32_t first);
+
+/* As if newly made, for the parameters as they are. */
+void twi_optimiser_restart(twi_optimiser *optimiser);
+
 /* What the parameters are exchanged with: the average of their course, the share of which that
  * stays being min(average, (1 + step) / (10 + step)); running statistics are averaged too. Called
  * twice it changes nothing. Nothing happens without an average. */

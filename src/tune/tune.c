@@ -35,8 +35,10 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
     size_t right = 0;
     for (size_t at = 0; at < p->n_val; at += batch) {
         const size_t n = p->n_val - at < batch ? p->n_val - at : batch;
+        const size_t left = p->n_val - at - n;
         tw_status st = twi_tune_load(l, p->val + at, n, 0);
         if (st != TW_OK) return st;
+        if (left > 0) twi_tune_load_ahead(l, p->val + at + n, left < batch ? left : batch, 0);
         for (size_t i = n; i < batch; i++)
             memcpy(l->pictures + i * l->each, l->pictures, l->each * sizeof *l->pictures);
         st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores);
@@ -97,10 +99,12 @@ static double beta(twi_rng *rng, double alpha)
 }
 
 /* Zhang et al. (2018), mixup: each picture with the one that lies opposite in the batch. */
-static void mix(twi_tune_loop *l, twi_rng *rng)
+static void mix(twi_tune_loop *l, size_t epoch)
 {
     const size_t batch = l->opts->batch;
-    const double drawn = beta(rng, l->opts->mixup), share = fmax(drawn, 1.0 - drawn);
+    twi_rng rng; /* of this step: what it draws does not depend on the steps before */
+    twi_draw_rng(l->opts->seed, epoch, SIZE_MAX - l->step, &rng);
+    const double drawn = beta(&rng, l->opts->mixup), share = fmax(drawn, 1.0 - drawn);
     for (size_t i = 0; i < batch; i++) {
         l->mixed[i] = l->labels[batch - 1 - i];
         l->share[i] = (float)share;
@@ -115,8 +119,18 @@ static void mix(twi_tune_loop *l, twi_rng *rng)
     }
 }
 
-static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, twi_rng *rng,
-                             double *loss)
+/* What comes after photo: the epoch's next batch, or the validation's first. */
+static void load_coming(twi_tune_loop *l, const size_t *photo, size_t epoch)
+{
+    const twi_tune_photos *p = l->photos;
+    const size_t batch = l->opts->batch, *const next = photo + batch;
+    if (next + batch <= l->order + twi_tune_steps(l) * batch)
+        twi_tune_load_ahead(l, next, batch, epoch);
+    else if (epoch <= l->opts->epochs)
+        twi_tune_load_ahead(l, p->val, p->n_val < batch ? p->n_val : batch, 0);
+}
+
+tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
 {
     const size_t batch = l->opts->batch, k = l->photos->k;
     twi_targets targets = {.labels = l->labels,
@@ -124,9 +138,10 @@ static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch
                            .smoothing = l->opts->smoothing};
     tw_status st = twi_tune_load(l, photo, batch, epoch);
     if (st != TW_OK) return st;
+    load_coming(l, photo, epoch);
     for (size_t i = 0; i < batch; i++) l->labels[i] = l->photos->labels[photo[i]];
     if (l->opts->mixup > 0.0) {
-        mix(l, rng);
+        mix(l, epoch);
         targets.mixed = l->mixed, targets.share = l->share;
     }
     if ((st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores)) != TW_OK) return st;
@@ -137,35 +152,53 @@ static tw_status train_batch(twi_tune_loop *l, const size_t *photo, size_t epoch
     return twi_trainer_backward(l->ctx, l->trainer, l->gradient);
 }
 
-static size_t steps_of(const twi_tune_loop *l)
+size_t twi_tune_steps(const twi_tune_loop *l)
 {
     return l->photos->n_train / l->opts->batch; /* what is left over comes in another epoch */
 }
 
-static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
+void twi_tune_shuffle(twi_tune_loop *l, size_t epoch)
 {
-    const size_t steps = steps_of(l), all = steps * l->opts->epochs;
-    const twi_schedule schedule = {.rate = l->opts->rate,
-                                   .floor = 0.0,
-                                   .warmup = (size_t)(l->opts->warmup * (double)all),
-                                   .steps = all};
     twi_rng rng;
-    double sum = 0.0, loss = 0.0;
-    const double start = twi_seconds();
-    twi_draw_rng(l->opts->seed, e->epoch, 0, &rng);
+    twi_tune_load_none(l); /* it might read the order */
+    twi_draw_rng(l->opts->seed, epoch, 0, &rng);
     memcpy(l->order, l->photos->train, l->photos->n_train * sizeof *l->order);
     twi_rng_shuffle(&rng, l->order, l->photos->n_train);
-    for (size_t s = 0; s < steps; s++) {
-        const size_t done = (e->epoch - 1) * steps + s;
-        tw_status st = train_batch(l, l->order + s * l->opts->batch, e->epoch, &rng, &loss);
+}
+
+void twi_tune_thaw(twi_tune_loop *l, size_t epoch)
+{
+    if (!l->opts->train_from) return;
+    twi_trainer_train_from(l->trainer, l->opts->train_from[epoch - 1]);
+    twi_optimiser_train_from(l->optimiser, l->opts->train_from[epoch - 1]);
+}
+
+/* From l->step on, which counts what was done. */
+static tw_status train_epoch(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const twi_tune_opts *o = l->opts;
+    const size_t steps = twi_tune_steps(l), all = steps * o->epochs, from = l->step;
+    const twi_schedule schedule = {
+        .rate = l->rate, .floor = 0.0, .warmup = (size_t)(o->warmup * (double)all), .steps = all};
+    double loss = 0.0;
+    const double start = twi_seconds();
+    twi_tune_thaw(l, e->epoch);
+    twi_tune_shuffle(l, e->epoch);
+    while (l->step < steps) {
+        const size_t done = (e->epoch - 1) * steps + l->step;
+        tw_status st = twi_tune_batch(l, l->order + l->step * o->batch, e->epoch, &loss);
         if (st != TW_OK) return st;
-        e->rate = twi_schedule_rate(&schedule, done);
-        twi_optimiser_step(l->optimiser, e->rate);
-        sum += loss;
+        twi_optimiser_step(l->optimiser, twi_schedule_rate(&schedule, done));
+        l->loss += loss;
+        l->step++;
         if ((st = twi_progress(l->ctx, "tune", done + 1, all, 0)) != TW_OK) return st;
+        if (o->checkpoint && o->checkpoint_seconds > 0.0 &&
+            twi_seconds() - l->saved >= o->checkpoint_seconds && (st = twi_tune_save(l)) != TW_OK)
+            return st;
     }
-    e->loss = sum / (double)steps;
-    e->photos_per_second = (double)(steps * l->opts->batch) / (twi_seconds() - start);
+    e->rate = twi_schedule_rate(&schedule, e->epoch * steps - 1);
+    e->loss = l->loss / (double)steps;
+    e->photos_per_second = (double)((steps - from) * o->batch) / (twi_seconds() - start);
     return TW_OK;
 }
 
@@ -179,6 +212,7 @@ static tw_status prepare(twi_tune_loop *l)
         l->n_values += twi_trainer_parameter(l->trainer, i)->count;
     tw_status st = twi_zalloc(l->ctx, batch, &l->slots);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * l->each, &l->pictures);
+    if (st == TW_OK && twi_threads(l->ctx) > 1) st = twi_alloc(l->ctx, batch * l->each, &l->next);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->scores);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->gradient);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->labels);
@@ -205,12 +239,14 @@ static tw_status balance(twi_tune_loop *l)
 
 static void release(twi_tune_loop *l)
 {
+    twi_tune_load_none(l);
     for (size_t i = 0; l->slots && i < l->opts->batch; i++) {
         twi_recipe_scratch_free(&l->slots[i].scratch);
         twi_free(l->slots[i].file);
     }
     twi_free(l->slots);
     twi_free(l->pictures);
+    twi_free(l->next);
     twi_free(l->scores);
     twi_free(l->gradient);
     twi_free(l->labels);
@@ -233,7 +269,7 @@ static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_p
     if (twi_trainer_output_count(trainer) != p->k)
         return twi_fail(ctx, TW_ERR_ARG, "the network gives %zu scores for %zu classes",
                         twi_trainer_output_count(trainer), p->k);
-    if (!(o->rate > 0.0) || !(o->warmup >= 0.0 && o->warmup < 1.0) ||
+    if (!(o->rate > 0.0 || o->find_rate) || !(o->warmup >= 0.0 && o->warmup < 1.0) ||
         !(o->smoothing >= 0.0 && o->smoothing < 1.0) || !(o->mixup >= 0.0 && o->mixup <= 1.0))
         return twi_fail(ctx, TW_ERR_ARG,
                         "the learning rate must be above 0, warm-up and label smoothing 0 to "
@@ -241,18 +277,30 @@ static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_p
     return TW_OK;
 }
 
+/* One epoch, or what is left of it, and the checkpoint behind it. */
+static tw_status epoch(twi_tune_loop *l, twi_tune_epoch *e)
+{
+    const double start = twi_seconds();
+    tw_status st = train_epoch(l, e);
+    if (st == TW_OK) st = judge(l, e);
+    if (st == TW_OK) {
+        e->seconds = twi_seconds() - start;
+        l->epoch = e->epoch, l->step = 0, l->loss = 0.0;
+    }
+    if (l->opts->checkpoint && (st == TW_OK || st == TW_ERR_CANCELLED)) {
+        const tw_status saved = twi_tune_save(l);
+        if (saved != TW_OK) return saved;
+    }
+    return st;
+}
+
 static tw_status epochs(twi_tune_loop *l, bool *stop)
 {
     const twi_tune_opts *o = l->opts;
     while (!*stop && l->epoch < o->epochs) {
         twi_tune_epoch e = {.epoch = l->epoch + 1, .epochs = o->epochs};
-        const double start = twi_seconds();
-        tw_status st = train_epoch(l, &e);
-        if (st == TW_OK) st = judge(l, &e);
+        const tw_status st = epoch(l, &e);
         if (st != TW_OK) return st;
-        e.seconds = twi_seconds() - start;
-        l->epoch = e.epoch;
-        if (o->checkpoint && (st = twi_tune_save(l)) != TW_OK) return st;
         if (o->told && o->told(o->user, &e)) *stop = true;
         if (o->patience > 0 && l->epoch - l->result.best.epoch >= o->patience) *stop = true;
     }
@@ -263,8 +311,13 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out)
 {
-    twi_tune_loop l = {
-        .ctx = ctx, .trainer = trainer, .optimiser = optimiser, .photos = photos, .opts = opts};
+    twi_tune_loop l = {.ctx = ctx,
+                       .trainer = trainer,
+                       .optimiser = optimiser,
+                       .photos = photos,
+                       .opts = opts,
+                       .rate = opts->rate,
+                       .saved = twi_seconds()};
     bool stop = false;
     tw_status st = check(ctx, trainer, photos, opts);
     if (st != TW_OK) return st;
@@ -280,6 +333,7 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
         e.seconds = twi_seconds() - start;
         l.result.first = e;
         if (opts->told && opts->told(opts->user, &e)) stop = true;
+        if (opts->find_rate && (st = twi_tune_find_rate(&l, &l.rate)) != TW_OK) goto done;
     }
     st = epochs(&l, &stop);
     if (st == TW_ERR_DIVERGED && l.result.best.epoch > 0) {
@@ -290,6 +344,7 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
     if (st != TW_OK) goto done;
     twi_tune_scatter(&l, l.best);
     l.result.epochs = l.epoch;
+    l.result.rate = l.rate;
     *out = l.result;
 done:
     release(&l);

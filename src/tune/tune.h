@@ -29,12 +29,16 @@ typedef struct twi_tune_opts {
     uint32_t seed;
     size_t epochs, batch, patience; /* patience: epochs without a better one; 0: all are run */
     double rate, warmup;            /* warmup: share of all steps */
+    bool find_rate;                 /* instead of rate: by a range test before the first epoch */
+    const uint32_t *train_from;     /* [epochs] the first node trained in each, none above the one
+                                       before     it; NULL: 0 */
     double smoothing, mixup;        /* mixup: alpha of its beta distribution; 0: none */
     bool balanced;
     twi_augment_opts augment;
-    const char *checkpoint; /* written after each epoch; NULL: none */
-    bool resume;            /* start from it */
-    const char *identity;   /* what a checkpoint must have been made with, besides the above */
+    const char *checkpoint;    /* written after each epoch and when cancelled; NULL: none */
+    double checkpoint_seconds; /* and within an epoch, when the last is older; 0: not so */
+    bool resume;               /* start from it */
+    const char *identity;      /* what a checkpoint must have been made with, besides the above */
     /* Told of each epoch; may be NULL. Non-zero: stop, and keep the best. */
     int (*told)(void *user, const twi_tune_epoch *epoch);
     void *user;
@@ -43,16 +47,22 @@ typedef struct twi_tune_opts {
 typedef struct twi_tune_result {
     twi_tune_epoch first, best; /* before the first step; the epoch whose weights are kept */
     size_t epochs;              /* run, in all */
+    double rate;                /* the highest, given or found */
 } twi_tune_result;
 
 /* Trains trainer, whose output is class scores [batch, k], with optimiser; both of opts->batch. At
  * the end the trainer's parameters are those of the epoch that did best on val (by its loss), which
  * may be epoch 0: those it came with. Where the optimiser averages, averages are what is measured
  * and kept. Equal inputs give equal bits, also when stopped and resumed. TW_ERR_DIVERGED: the loss
- * is not finite. TW_ERR_CANCELLED: through progress (stage "tune"); the last epoch's checkpoint is
- * there. */
+ * is not finite. TW_ERR_CANCELLED: through progress (stage "tune" or "validate"); once the first
+ * epoch has begun, a checkpoint of that very step is there. */
 tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimiser,
                        const twi_tune_photos *photos, const twi_tune_opts *opts,
                        twi_tune_result *out);
+
+/* Draws a picture of photos (spread over photos->train) as training sees them: one a row, first
+ * as the recipe has it, then as epochs 1 to columns - 1 vary it. Writes it to path as PNG. */
+tw_status twi_tune_sheet(tw_ctx *ctx, const twi_tune_photos *photos, const twi_tune_opts *opts,
+                         size_t rows, size_t columns, const char *path);
 
 #endif

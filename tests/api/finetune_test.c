@@ -76,6 +76,14 @@ static int stop_after(void *user, const tw_progress *p)
     return strcmp(p->stage, "tune") == 0 && p->done >= *(const size_t *)user;
 }
 
+static int count_warnings;
+
+static void on_log(void *user, tw_log_level level, const char *line)
+{
+    (void)user;
+    if (level == TW_LOG_WARNING && strstr(line, "was trained on")) count_warnings++;
+}
+
 static tw_finetune_opts opts_of(watch *w)
 {
     tw_finetune_opts opts;
@@ -98,6 +106,7 @@ static tw_status finetune(const tw_finetune_opts *opts, size_t stop, const char 
     tw_report *report = NULL;
     assert_int_equal(tw_ctx_new(&ctx), TW_OK);
     tw_ctx_set_threads(ctx, 1);
+    tw_ctx_set_log(ctx, on_log, NULL);
     if (stop) tw_ctx_set_progress(ctx, stop_after, &stop);
     assert_int_equal(tw_dataset_open(ctx, at("photos"), NULL, &dataset), TW_OK);
     tw_status st = tw_model_finetune(ctx, dataset, opts, &model, &report);
@@ -185,6 +194,7 @@ static void test_resume(void **state)
     opts.rate = 1e-3; /* another run's */
     assert_int_equal(finetune(&opts, 0, at("none.tw")), TW_ERR_FORMAT);
     opts.rate = 0.0;
+    opts.checkpointing = 1; /* changes no byte */
     assert_int_equal(finetune(&opts, 0, at("resumed.tw")), TW_OK);
     assert_int_equal(resumed.told, 4);
     assert_same_files(at("whole.tw"), at("resumed.tw"));
@@ -239,6 +249,80 @@ static void test_refusals(void **state)
     assert_int_equal(finetune(&opts, 0, at("none.tw")), TW_ERR_ARG);
 }
 
+/* What a checkpoint does not hold follows from the epochs done: what was frozen when, and the rate
+ * that was found is in it. */
+static void test_gradual(void **state)
+{
+    (void)state;
+    watch w = {0}, stopped = {0}, resumed = {.told = 3};
+    char checkpoint[512], *json;
+    tw_ctx *ctx = NULL;
+    tw_model *model = NULL;
+    double rate = 0.0;
+    snprintf(checkpoint, sizeof checkpoint, "%s/gradual", folder);
+    tw_finetune_opts opts = opts_of(&w);
+    opts.unfreeze = "gradual";
+    opts.rate = TW_AUTO;
+    opts.epochs = 4;
+    opts.batch = 4;
+    opts.mixup = 0.4;
+    assert_int_equal(finetune(&opts, 0, at("gradual.tw")), TW_OK);
+    opts.user = &stopped;
+    opts.checkpoint = checkpoint;
+    assert_int_equal(finetune(&opts, 15, at("none.tw")), TW_ERR_CANCELLED); /* of 4 x 6 or 7 */
+    assert_int_equal(stopped.told, 3);
+    opts.user = &resumed;
+    opts.resume = 1;
+    assert_int_equal(finetune(&opts, 0, at("resumed.tw")), TW_OK);
+    assert_same_files(at("gradual.tw"), at("resumed.tw"));
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    assert_int_equal(tw_model_open(ctx, at("gradual.tw"), &model), TW_OK);
+    assert_int_equal(tw_model_describe(ctx, model, &json), TW_OK);
+    const char *found = strstr(json, "\"rate\":");
+    assert_non_null(found);
+    rate = strtod(found + 7, NULL);
+    assert_true(rate > 1e-6 && rate <= 0.1);
+    tw_free(json);
+    tw_model_free(model);
+    tw_ctx_free(ctx);
+}
+
+/* A model is a backbone, too: what was fine-tuned is fine-tuned again. */
+static void test_again(void **state)
+{
+    (void)state;
+    watch w = {0}, other = {0};
+    tw_ctx *ctx = NULL;
+    tw_backbone *backbone = NULL;
+    tw_model *twice = NULL;
+    char whole[512], from[128], *json;
+    snprintf(whole, sizeof whole, "%s", at("whole.tw"));
+    tw_finetune_opts opts = opts_of(&w);
+    opts.epochs = 1;
+    opts.unfreeze = "last-block";
+    opts.backbone = whole;
+    assert_int_equal(finetune(&opts, 0, at("twice.tw")), TW_OK);
+    assert_int_equal(w.told, 2);
+    assert_int_equal(count_warnings, 0);
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    assert_int_equal(tw_backbone_open(ctx, whole, &backbone), TW_OK);
+    assert_string_equal(tw_backbone_name(backbone), "sapling");
+    snprintf(from, sizeof from, "\"from\":\"%s\"", tw_backbone_digest(backbone));
+    assert_int_equal(tw_model_open(ctx, at("twice.tw"), &twice), TW_OK);
+    assert_int_equal(tw_model_describe(ctx, twice, &json), TW_OK);
+    assert_non_null(strstr(json, from));
+    assert_string_not_equal(tw_backbone_digest(backbone),
+                            tw_backbone_digest(tw_model_backbone(twice)));
+    tw_free(json);
+    tw_model_free(twice);
+    tw_backbone_free(backbone);
+    tw_ctx_free(ctx);
+    opts.user = &other;
+    opts.seed = 7; /* another split: some test photos were trained on */
+    assert_int_equal(finetune(&opts, 0, at("other.tw")), TW_OK);
+    assert_true(count_warnings > 0);
+}
+
 /* What is not unfrozen keeps its bytes: the head alone leaves the whole backbone as it was. */
 static void test_unfreeze(void **state)
 {
@@ -266,6 +350,8 @@ int main(void)
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_unfreeze),
+        cmocka_unit_test(test_gradual),
+        cmocka_unit_test(test_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

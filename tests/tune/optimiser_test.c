@@ -183,6 +183,46 @@ static void test_resume(void **state)
     end(&b);
 }
 
+/* What rests stays, and steps as if newly made when it is let go; the rest does not notice. */
+static void test_train_from(void **state)
+{
+    (void)state;
+    static const twi_optimiser_kind kinds[] = {TWI_ADAMW, TWI_SGD};
+    for (size_t k = 0; k < 2; k++) {
+        world a, b;
+        twi_optimiser_opts opts = adamw_opts();
+        opts.kind = kinds[k], opts.momentum = 0.9, opts.average = 0.9;
+        start(&a, 2, opts, TWI_NO_NODE); /* layers are nodes 2 and 3 */
+        start(&b, 2, opts, TWI_NO_NODE);
+        twi_optimiser_train_from(a.optimiser, 3);
+        for (int i = 0; i < 5; i++) {
+            set_gradients(&a, 0.4f);
+            set_gradients(&b, 0.4f);
+            twi_optimiser_step(a.optimiser, 0.01);
+            twi_optimiser_step(b.optimiser, 0.01);
+        }
+        assert_true(*value(&a, 0) == 0.5f && *value(&a, 1) == 0.25f);
+        assert_true(*value(&a, 2) == *value(&b, 2) && *value(&a, 3) == *value(&b, 3));
+        twi_optimiser_exchange(a.optimiser); /* its average stayed, too */
+        assert_true(*value(&a, 0) == 0.5f);
+        twi_optimiser_exchange(a.optimiser);
+        twi_optimiser_train_from(a.optimiser, 0);
+        twi_optimiser_step(a.optimiser, 0.01);
+        world c;
+        start(&c, 2, opts, TWI_NO_NODE);
+        set_gradients(&c, 0.4f);
+        twi_optimiser_step(c.optimiser, 0.01);
+        assert_true(*value(&a, 0) == *value(&c, 0) && *value(&a, 0) != 0.5f);
+        twi_optimiser_restart(b.optimiser);
+        *value(&b, 0) = 0.5f;
+        twi_optimiser_step(b.optimiser, 0.01);
+        assert_true(*value(&b, 0) == *value(&c, 0));
+        end(&a);
+        end(&b);
+        end(&c);
+    }
+}
+
 static void test_schedule(void **state)
 {
     (void)state;
@@ -215,7 +255,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_steps), cmocka_unit_test(test_layers_learn_slower),
         cmocka_unit_test(test_average),     cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_schedule),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_train_from),  cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,8 @@
  *
  *     tune-tool FILE f32|bf16|reference frozen|own BATCH SIDE time SECONDS
  *
- * prints pictures a second of whole steps (AdamW), and bytes of activations. */
+ * prints pictures a second of whole steps (AdamW), bytes of activations, and by how many bytes the
+ * process grew at its peak. */
 #include "base/threads.h"
 #include "bundle/bundle.h"
 #include "tune/loss.h"
@@ -38,11 +39,24 @@ static tw_status read_backbone(tw_ctx *ctx, const char *path, twi_bundle **bundl
     return st;
 }
 
+/* A line of /proc/self/status, in bytes. Not getrusage(): its peak is also that of who started us.
+ */
+static size_t memory(const char *key)
+{
+    FILE *status = fopen("/proc/self/status", "r");
+    char line[256];
+    size_t kib = 0;
+    while (status && fgets(line, sizeof line, status))
+        if (strncmp(line, key, strlen(key)) == 0) kib = strtoul(line + strlen(key), NULL, 10);
+    if (status) fclose(status);
+    return kib * 1024;
+}
+
 typedef struct step { /* one batch */
     tw_ctx *ctx;
     twi_trainer *trainer;
     twi_optimiser *optimiser;
-    size_t batch, classes;
+    size_t batch, classes, before; /* before: bytes of the process at its start */
     float *pictures, *scores, *gradient;
     uint32_t *labels;
 } step;
@@ -90,7 +104,8 @@ static tw_status timed(step *s, double seconds)
         st = differentiate(s, &loss);
         twi_optimiser_step(s->optimiser, 1e-4);
     }
-    printf("%.3f %zu\n", (double)done / (twi_seconds() - start), twi_trainer_bytes(s->trainer));
+    printf("%.3f %zu %zu\n", (double)done / (twi_seconds() - start), twi_trainer_bytes(s->trainer),
+           memory("VmHWM:") - s->before);
     return st;
 }
 
@@ -131,13 +146,14 @@ static tw_status run(step *s, size_t pixels, char **argv, int argc)
 
 int main(int argc, char **argv)
 {
-    step s = {0};
+    step s = {.before = memory("VmRSS:")};
     twi_bundle *bundle = NULL;
     twi_network *network = NULL, *cut = NULL;
     if ((argc != 8 && argc != 9) || tw_ctx_new(&s.ctx) != TW_OK) return 2;
     s.batch = strtoul(argv[4], NULL, 10);
     const size_t side = strtoul(argv[5], NULL, 10);
     const char *threads = getenv("TUNE_TOOL_THREADS");
+    const char *checkpointing = getenv("TUNE_TOOL_CHECKPOINTING"); /* set: yes */
     const twi_trainer_opts opts = {.precision = strcmp(argv[2], "bf16") == 0 ? TW_PRECISION_BF16
                                                                              : TW_PRECISION_F32,
                                    .batch = s.batch,
@@ -146,7 +162,8 @@ int main(int argc, char **argv)
                                    .threads = threads ? strtoul(threads, NULL, 10) : 2,
                                    .reference = strcmp(argv[2], "reference") == 0,
                                    .batch_statistics = strcmp(argv[3], "own") == 0,
-                                   .momentum = 0.1};
+                                   .momentum = 0.1,
+                                   .checkpointing = checkpointing != NULL};
     tw_status st = read_backbone(s.ctx, argv[1], &bundle, &network);
     if (st == TW_OK) st = twi_network_for_inference(s.ctx, network, TWI_OUTPUT_AVG, false, &cut);
     if (st == TW_OK) st = twi_trainer_new(s.ctx, cut, &opts, &s.trainer);

@@ -103,6 +103,7 @@ tw_status twi_tape_keep_statistics(twi_tape *t, uint32_t mean, uint32_t variance
 {
     const uint32_t *params = t->params[t->node];
     norm_state *s;
+    if (t->again) return TW_OK; /* they have moved */
     tw_status st = state_of(t, &s);
     const twi_tape_step step = {
         .run = run_keep,

@@ -111,6 +111,7 @@ tw_status twi_tape_append(twi_tape *t, const twi_tape_step *step)
     p->steps[p->n_steps] = *step;
     p->steps[p->n_steps].values = values;
     p->steps[p->n_steps].name = name;
+    p->steps[p->n_steps].turn = t->turn;
     p->n_steps++;
     return TW_OK;
 }

@@ -16,6 +16,7 @@ typedef tw_status (*twi_tape_fn)(tw_ctx *ctx, const twi_tape_step *step, twi_tra
 
 struct twi_tape_step {
     const char *name; /* of the node it was made for */
+    uint32_t turn;    /* the node whose passes it belongs to */
     twi_tape_fn run;
     size_t n;
     const uint32_t *values;         /* [n] what it reads and writes, in the order run wants them;
@@ -35,6 +36,7 @@ struct twi_trainer {
     size_t at_capacity;
     twi_tape_step *steps;
     size_t n_steps, steps_capacity, n_forward;
+    size_t n_run;              /* where the backward pass ends; see twi_trainer_train_from() */
     uint32_t pictures, output; /* values; output: plain float32 */
     twi_parameter *parameters;
     size_t n_parameters;
@@ -69,6 +71,9 @@ typedef struct twi_tape {
     uint32_t (*params)[TWI_PARAMS];    /* [network->n] values, or TWI_NO_VALUE */
     uint32_t (*gradients)[TWI_PARAMS]; /* the same, where trained */
     uint32_t node;                     /* being built */
+    uint32_t turn;                     /* the node it is built for */
+    bool *ends; /* [network->n] a segment ends behind it, see segments.c; NULL: one for all */
+    bool again; /* what is being built was built before */
 } twi_tape;
 
 /* An operator while training. */
@@ -125,6 +130,9 @@ bool twi_tape_wanted(const twi_tape *t, size_t i);
 /* Gives value, or adds it to what was given before, to the i-th input's gradient. The value must
  * not be written to afterwards. */
 tw_status twi_tape_give(twi_tape *t, size_t i, uint32_t value);
+
+/* segments.c: sets ends [network->n] where one ends that is computed twice. */
+tw_status twi_tape_segments(twi_tape *t, bool *ends);
 
 /* plain.c: any operator, picture by picture, by its definition. */
 tw_status twi_plain_forward(twi_tape *t);

@@ -223,27 +223,42 @@ static tw_status build_input(twi_tape *t)
     return st;
 }
 
+static tw_status build_node(twi_tape *t)
+{
+    const twi_node *node = twi_tape_node(t);
+    const twi_training_operator *op = twi_training_operator_of(node->op);
+    if (node->op == TWI_OP_INPUT) return build_input(t);
+    if (t->trainer->device && op->forward_build) return op->forward_build(t);
+    return node->op == TWI_OP_BATCH_NORM ? twi_plain_norm_forward(t) : twi_plain_forward(t);
+}
+
 static tw_status build_forward(twi_tape *t)
 {
     twi_trainer *p = t->trainer;
     tw_status st = TW_OK;
     for (t->node = 0; t->node < t->network->n && st == TW_OK; t->node++) {
-        const twi_node *node = twi_tape_node(t);
-        const twi_training_operator *op = twi_training_operator_of(node->op);
-        if (node->op == TWI_OP_INPUT)
-            st = build_input(t);
-        else if (p->device && op->forward_build)
-            st = op->forward_build(t);
-        else if (node->op == TWI_OP_BATCH_NORM)
-            st = twi_plain_norm_forward(t);
-        else
-            st = twi_plain_forward(t);
+        t->turn = t->node;
+        st = build_node(t);
     }
     if (st != TW_OK) return st;
     t->node = (uint32_t)t->network->n - 1;
     st = twi_tape_floats(t, t->value_of[t->node], t->node, &p->output);
     p->n_forward = p->n_steps;
     p->values[p->output].last = p->n_steps; /* until it has been copied out */
+    return st;
+}
+
+/* The segment that ends behind node last, forward once more: its values take the place of those
+ * that were not kept. */
+static tw_status build_again(twi_tape *t, uint32_t last)
+{
+    uint32_t first = last;
+    tw_status st = TW_OK;
+    while (first > 1 && !t->ends[first - 1]) first--;
+    t->again = true;
+    for (t->node = first; t->node <= last && st == TW_OK; t->node++)
+        if (t->wants[t->node]) st = build_node(t);
+    t->again = false;
     return st;
 }
 
@@ -256,8 +271,10 @@ static tw_status build_backward(twi_tape *t)
     if (st == TW_OK) st = twi_tape_fixed(t, plain, p->output_gradient, &t->gradient_of[t->node]);
     for (uint32_t i = (uint32_t)t->network->n; i-- > 1 && st == TW_OK;) {
         const twi_training_operator *op = twi_training_operator_of(t->network->nodes[i].op);
+        t->turn = i;
+        if (t->ends && t->ends[i]) st = build_again(t, i);
         t->node = i;
-        if (!t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
+        if (st != TW_OK || !t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
         if (p->device && op->backward_build)
             st = op->backward_build(t);
         else if (t->network->nodes[i].op == TWI_OP_BATCH_NORM)
@@ -315,6 +332,7 @@ static void tape_free(twi_tape *t)
     twi_free(t->records);
     twi_free(t->params);
     twi_free(t->gradients);
+    twi_free(t->ends);
 }
 
 static tw_status build(twi_tape *t)
@@ -327,12 +345,16 @@ static tw_status build(twi_tape *t)
     if (st != TW_OK) return st;
     p->channels = t->shapes[0].dims[0];
     find_fused(t);
+    if (p->opts.checkpointing) st = twi_alloc(t->ctx, t->network->n, &t->ends);
+    if (st == TW_OK && t->ends) st = twi_tape_segments(t, t->ends);
+    if (st != TW_OK) return st;
     st = twi_batch_elements(t->ctx, "output", 1, last, &p->output_count);
     if (st == TW_OK) st = twi_batch_elements(t->ctx, "output", p->opts.batch, last, &count);
     if (st == TW_OK) st = twi_alloc(t->ctx, count, &p->output_gradient);
     if (st == TW_OK) st = place_parameters(t);
     if (st == TW_OK) st = build_forward(t);
     if (st == TW_OK) st = build_backward(t);
+    p->n_run = p->n_steps;
     return st == TW_OK ? bind_steps(t->ctx, p) : st;
 }
 
@@ -433,5 +455,11 @@ tw_status twi_trainer_backward(tw_ctx *ctx, twi_trainer *p, const float *gradien
     if (!p->ran) return twi_fail(ctx, TW_ERR_ARG, "a backward pass needs a forward pass before it");
     p->ran = false;
     memcpy(p->output_gradient, gradient, p->opts.batch * p->output_count * sizeof *gradient);
-    return run_steps(ctx, p, p->n_forward, p->n_steps);
+    return run_steps(ctx, p, p->n_forward, p->n_run);
+}
+
+void twi_trainer_train_from(twi_trainer *p, uint32_t first)
+{
+    p->n_run = p->n_forward;
+    while (p->n_run < p->n_steps && p->steps[p->n_run].turn >= first) p->n_run++;
 }
