@@ -8,13 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-const command *const command_table[] = {
-    &command_train,         &command_finetune,      &command_compare,
-    &command_audit,         &command_evaluate,      &command_predict,
-    &command_extract,       &command_classify,      &command_backbone_list,
-    &command_backbone_info, &command_backbone_pull, &command_backbone_import,
-    &command_cache_info,    &command_cache_clear,   &command_info,
-    &command_version,       &command_help,          NULL};
+const command *const command_table[] = {&command_train,
+                                        &command_finetune,
+                                        &command_pretrain,
+                                        &command_compare,
+                                        &command_audit,
+                                        &command_evaluate,
+                                        &command_predict,
+                                        &command_extract,
+                                        &command_classify,
+                                        &command_backbone_list,
+                                        &command_backbone_info,
+                                        &command_backbone_pull,
+                                        &command_backbone_import,
+                                        &command_cache_info,
+                                        &command_cache_clear,
+                                        &command_info,
+                                        &command_version,
+                                        &command_help,
+                                        NULL};
 
 /* The command that argv begins with, and how many words its name took. */
 static const command *find_command(int argc, char **argv, int *words)

@@ -388,5 +388,6 @@ const option *option_at(option_id id)
     if (option_heads[id].name) return &option_heads[id];
     if (option_compare[id].name) return &option_compare[id];
     if (option_finetune[id].name) return &option_finetune[id];
+    if (option_pretrain[id].name) return &option_pretrain[id];
     return &table[id];
 }

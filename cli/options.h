@@ -83,6 +83,10 @@ typedef enum option_id {
     OPT_NO_MIRROR,
     OPT_JITTER,
     OPT_ERASE,
+    OPT_WIDTH,
+    OPT_SIZE,
+    OPT_TEACHER,
+    OPT_UNLABELLED,
     OPT_CHECKPOINT,
     OPT_CHECKPOINT_EVERY,
     OPT_RESUME,
@@ -145,7 +149,8 @@ typedef struct option {
 
 const option *option_at(option_id id);
 /* Rows of it; those of other files have no name. */
-extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT];
+extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT],
+    option_pretrain[OPT_COUNT];
 
 enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
 enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
@@ -182,6 +187,10 @@ typedef struct options {
     double lr, warmup, weight_decay, layer_decay, smoothing, mixup, ema, crop_area, jitter, erase;
     double checkpoint_every;
     int no_mirror, resume;
+    double width; /* of a network to train from nothing */
+    size_t side;
+    const char *teacher;
+    int unlabelled;
     const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;
     text_list categories, hidden;
