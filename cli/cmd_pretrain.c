@@ -284,8 +284,10 @@ static const option_use uses[] = {
     {OPT_TUNE_PATIENCE, "Epochs without less loss on the validation part after which training "
                         "ends; 0: never. Default: 0."},
     {OPT_TUNE_BATCH, "Photos a step looks at, 2 at least. Default: 32, or all there are."},
-    {OPT_LR, "The highest learning rate: it rises to it and falls as a cosine. Default: 2e-3; 0.05 "
-             "with --optimiser sgd."},
+    {OPT_LR,
+     "The highest learning rate: it rises to it and falls as a cosine. auto: a tenth of where "
+     "a short range test before the first epoch breaks down. Default: 2e-3; 0.05 with "
+     "--optimiser sgd."},
     {OPT_WARMUP, NULL},
     {OPT_WEIGHT_DECAY, "Of weights, not of biases and norms. Default: 0.05; 5e-4 with --optimiser "
                        "sgd."},

@@ -641,7 +641,7 @@ typedef struct tw_pretrain_opts {
     size_t epochs;       /* default 30 */
     size_t patience;     /* default 0: none */
     size_t batch;        /* default 32 */
-    double rate;         /* 0: adamw 2e-3, sgd 0.05 */
+    double rate;         /* 0: adamw 2e-3, sgd 0.05; TW_AUTO: by a range test */
     double weight_decay; /* default: adamw 0.05, sgd 5e-4 when < 0 */
     double warmup;       /* default 0.1 */
     double smoothing;    /* default 0.1; with a teacher there are no labels to smooth */

@@ -41,7 +41,7 @@ static tw_status check_numbers(tw_ctx *ctx, const tw_pretrain_opts *o)
         return twi_fail(ctx, TW_ERR_ARG,
                         "%zu epochs, batches of %zu; 1 to 100000 and 2 to 65536 are allowed",
                         o->epochs, o->batch);
-    if (!(o->rate >= 0.0) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
+    if (!(o->rate >= 0.0 || o->rate == TW_AUTO) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
         !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
         !(o->checkpoint_minutes >= 0.0) || !(o->average >= 0.0 && o->average < 1.0))
         return twi_fail(ctx, TW_ERR_ARG,
@@ -152,6 +152,7 @@ static tw_status loop(twi_pretraining *p)
                                 .batch = o->batch,
                                 .patience = o->patience,
                                 .rate = o->rate,
+                                .find_rate = o->rate == TW_AUTO,
                                 .warmup = o->warmup,
                                 .smoothing = o->smoothing,
                                 .mixup = o->mixup,

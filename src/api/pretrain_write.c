@@ -60,7 +60,7 @@ static bool set_numbers(twi_json *json, const twi_pretraining *p)
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"rate", o->rate},
+    } numbers[] = {{"rate", p->result.rate},
                    {"weight_decay", o->weight_decay},
                    {"warmup", o->warmup},
                    {"smoothing", o->smoothing},
