@@ -1,4 +1,5 @@
 /* cmd_finetune.c - topwork finetune: train the backbone itself. */
+#include "epochs.h"
 #include "output.h"
 #include "report.h"
 
@@ -58,23 +59,6 @@ static void read_options(const session *s, tw_finetune_opts *t)
 
 /* ---- epochs -------------------------------------------------------------------------------- */
 
-static void log_epoch(watching *w, const tw_epoch *e)
-{
-    js j = {.out = w->log};
-    if (!w->log || w->failed) return;
-    js_object(&j, NULL);
-    js_size(&j, "epoch", e->epoch);
-    js_double(&j, "loss", e->loss);
-    js_double(&j, "val_loss", e->val_loss);
-    js_double(&j, "val_accuracy", e->val_accuracy);
-    js_double(&j, "rate", e->rate);
-    js_double(&j, "photos_per_second", e->photos_per_second);
-    js_double(&j, "seconds", e->seconds);
-    js_bool(&j, "best", e->best);
-    js_object_end(&j);
-    if (fflush(w->log)) w->failed = errno;
-}
-
 static void print_epoch(const tw_epoch *e)
 {
     if (e->epoch == 0)
@@ -89,7 +73,7 @@ static void print_epoch(const tw_epoch *e)
 static int told(void *user, const tw_epoch *e)
 {
     watching *const w = user;
-    log_epoch(w, e);
+    if (w->log && !w->failed) w->failed = epoch_log(w->log, e);
     if (w->s->opts.json) return 0;
     session_before_output(w->s);
     print_epoch(e);

@@ -36,9 +36,9 @@ void help_program(void);
  * value<TAB>words". */
 void help_option_list(const command *cmd);
 
-extern const command command_audit, command_compare, command_finetune, command_train,
-    command_evaluate, command_predict, command_extract, command_classify, command_backbone_list,
-    command_backbone_info, command_backbone_pull, command_backbone_import,
+extern const command command_audit, command_compare, command_finetune, command_pretrain,
+    command_train, command_evaluate, command_predict, command_extract, command_classify,
+    command_backbone_list, command_backbone_info, command_backbone_pull, command_backbone_import,
     command_backbone_calibrate, command_cache_info, command_cache_clear, command_info,
     command_version, command_help;
 

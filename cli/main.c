@@ -10,6 +10,7 @@
 
 const command *const command_table[] = {&command_train,
                                         &command_finetune,
+                                        &command_pretrain,
                                         &command_compare,
                                         &command_audit,
                                         &command_evaluate,

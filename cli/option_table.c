@@ -385,5 +385,6 @@ const option *option_at(option_id id)
     if (option_compare[id].name) return &option_compare[id];
     if (option_finetune[id].name) return &option_finetune[id];
     if (option_views[id].name) return &option_views[id];
+    if (option_pretrain[id].name) return &option_pretrain[id];
     return &table[id];
 }

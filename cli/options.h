@@ -90,6 +90,10 @@ typedef enum option_id {
     OPT_ROTATE,
     OPT_RANDAUGMENT,
     OPT_SHOW_AUGMENT,
+    OPT_WIDTH,
+    OPT_SIZE,
+    OPT_TEACHER,
+    OPT_UNLABELLED,
     OPT_CHECKPOINT,
     OPT_CHECKPOINT_EVERY,
     OPT_CHECKPOINTING,
@@ -154,7 +158,7 @@ typedef struct option {
 const option *option_at(option_id id);
 /* Rows of it; those of other files have no name. */
 extern const option option_heads[OPT_COUNT], option_compare[OPT_COUNT], option_finetune[OPT_COUNT],
-    option_views[OPT_COUNT];
+    option_views[OPT_COUNT], option_pretrain[OPT_COUNT];
 
 enum { RECIPE_DEFAULT = 0, RECIPE_REFERENCE = 1 };
 enum { CLASS_WEIGHT_NONE = 0, CLASS_WEIGHT_BALANCED = 1 };
@@ -195,6 +199,10 @@ typedef struct options {
     size_t randaugment;
     const char *show_augment;
     int no_mirror, resume, checkpointing;
+    double width; /* of a network to train from nothing */
+    size_t side;
+    const char *teacher;
+    int unlabelled;
     const char *unfreeze, *optimiser, *checkpoint, *log;
     int learning_curve;
     text_list categories, hidden;

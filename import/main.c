@@ -5,6 +5,7 @@
  * sentence", WORD being tw_status_name(), and the parent reads that line (src/api/import.c). */
 #include "importer/fetch.h"
 #include "importer/importer.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -37,7 +38,11 @@ enum {
     OPT_FETCH,
     OPT_MAX_BYTES,
     OPT_STALL,
-    OPT_ATTEMPTS
+    OPT_ATTEMPTS,
+    OPT_RANDOM,
+    OPT_WIDTH,
+    OPT_SIZE,
+    OPT_CLASSES
 };
 
 static const struct option long_options[] = {
@@ -55,6 +60,10 @@ static const struct option long_options[] = {
     {"max-bytes", required_argument, NULL, OPT_MAX_BYTES},
     {"stall", required_argument, NULL, OPT_STALL},
     {"attempts", required_argument, NULL, OPT_ATTEMPTS},
+    {"random", required_argument, NULL, OPT_RANDOM},
+    {"width", required_argument, NULL, OPT_WIDTH},
+    {"size", required_argument, NULL, OPT_SIZE},
+    {"classes", required_argument, NULL, OPT_CLASSES},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -62,11 +71,13 @@ static const struct option long_options[] = {
 static const char usage[] =
     "usage: topwork-import FILE [--arch NAME] -o OUT.tw [options]\n"
     "       topwork-import --fetch ADDRESS -o FILE [options]\n"
+    "       topwork-import --random SEED --arch NAME --size N -o OUT.tw [options]\n"
     "\n"
     "Reads pretrained weights (safetensors or NumPy .npz with torchvision's names, or Keras\n"
     "HDF5 or .keras) or an ONNX model, and writes a backbone file: graph, weights, recipe.\n"
     "With --fetch: fetches a file over https or http, going on where an earlier call was cut\n"
     "off.\n"
+    "With --random: draws weights to train from nothing.\n"
     "\n"
     "  -a, --arch NAME       whose weights they are; --list shows what is known; not for ONNX\n"
     "      --feature NODE    ONNX: the node or value that is the features, instead of the last\n"
@@ -82,6 +93,13 @@ static const char usage[] =
     "      --max-bytes N     refuse to fetch a larger file (default: 4294967296)\n"
     "      --stall N         give up a connection that brings nothing for N seconds (default: 30)\n"
     "      --attempts N      how often to try when trouble may pass (default: 5)\n"
+    "      --random SEED     draw the weights; for sapling, resnet18, resnet34, mobilenet_v2 and\n"
+    "                        squeezenet1_1\n"
+    "      --size N          random: pixels a side of the pictures\n"
+    "      --width X         random: channels of the first stage of sapling and resnet, or how "
+    "many\n"
+    "                        times the usual number\n"
+    "      --classes N       random: with a classifier of N classes\n"
     "  -h, --help            this text\n"
     "\n"
     "Exit code: 0 done, 2 usage, 3 data, 4 format, 5 resources.\n";
@@ -89,6 +107,9 @@ static const char usage[] =
 typedef struct command_line {
     twi_import_opts opts;
     twi_fetch_opts fetch; /* address NULL: import */
+    bool random;          /* draw weights instead */
+    double width;         /* of those; 0: the usual */
+    rlim_t seed, side, classes;
     const char *in, *out;
     rlim_t memory_mib, cpu_seconds; /* 0: no limit */
     rlim_t max_bytes, stall, attempts;
@@ -105,6 +126,25 @@ static tw_status take_number(tw_ctx *ctx, const char *option, const char *text, 
         value > (uint64_t)1 << 40)
         return twi_fail(ctx, TW_ERR_ARG, "--%s %s: need a whole number above 0", option, text);
     *out = (rlim_t)value;
+    return TW_OK;
+}
+
+static tw_status take_seed(tw_ctx *ctx, const char *text, command_line *line)
+{
+    line->random = true;
+    if (strcmp(text, "0") == 0) return TW_OK;
+    const tw_status st = take_number(ctx, "random", text, &line->seed);
+    if (st != TW_OK || line->seed <= UINT32_MAX) return st;
+    return twi_fail(ctx, TW_ERR_ARG, "--random %s: a seed is at most %u", text, UINT32_MAX);
+}
+
+static tw_status take_width(tw_ctx *ctx, const char *text, double *out)
+{
+    char *end;
+    const double value = twi_parse_double(text, &end);
+    if (end == text || *end != '\0' || !(value > 0.0 && value <= 65536.0))
+        return twi_fail(ctx, TW_ERR_ARG, "--width %s: need a number above 0", text);
+    *out = value;
     return TW_OK;
 }
 
@@ -148,6 +188,14 @@ static tw_status take_option(tw_ctx *ctx, int option, const char *value, command
     case OPT_LABELS:
         line->opts.labels_path = value;
         return TW_OK;
+    case OPT_RANDOM:
+        return take_seed(ctx, value, line);
+    case OPT_WIDTH:
+        return take_width(ctx, value, &line->width);
+    case OPT_SIZE:
+        return take_number(ctx, "size", value, &line->side);
+    case OPT_CLASSES:
+        return take_number(ctx, "classes", value, &line->classes);
     case OPT_MEMORY:
         return take_number(ctx, "memory-limit", value, &line->memory_mib);
     case OPT_CPU:
@@ -166,11 +214,15 @@ static tw_status read_command_line(tw_ctx *ctx, int argc, char **argv, command_l
         if (st != TW_OK) return st;
     }
     if (line->help || line->list) return TW_OK;
-    if (line->fetch.address && argc - optind != 0)
-        return twi_fail(ctx, TW_ERR_ARG, "--fetch takes no weight file; see --help");
-    if (!line->fetch.address && argc - optind != 1)
+    const bool fileless = line->fetch.address || line->random;
+    if (fileless && argc - optind != 0)
+        return twi_fail(ctx, TW_ERR_ARG, "%s takes no weight file; see --help",
+                        line->random ? "--random" : "--fetch");
+    if (line->random && (line->fetch.address || !line->opts.arch))
+        return twi_fail(ctx, TW_ERR_ARG, "--random needs --arch, and no --fetch; see --help");
+    if (!fileless && argc - optind != 1)
         return twi_fail(ctx, TW_ERR_ARG, "need one weight file, got %d; see --help", argc - optind);
-    if (!line->fetch.address) line->in = argv[optind];
+    if (!fileless) line->in = argv[optind];
     return line->out ? TW_OK : twi_fail(ctx, TW_ERR_ARG, "where to write is missing: -o FILE");
 }
 
@@ -241,6 +293,17 @@ static tw_status fetch(tw_ctx *ctx, command_line *line)
     return st;
 }
 
+static tw_status draw(tw_ctx *ctx, const command_line *line)
+{
+    const twi_random_opts opts = {.arch = line->opts.arch,
+                                  .name = line->opts.name,
+                                  .width = line->width,
+                                  .side = line->side,
+                                  .classes = line->classes,
+                                  .seed = (uint32_t)line->seed};
+    return twi_import_random(ctx, &opts, line->out);
+}
+
 /* One line whatever a file name holds: the parent reads lines. */
 static void print_error(tw_status status, const char *sentence)
 {
@@ -286,8 +349,9 @@ int main(int argc, char **argv)
     else if (st == TW_OK && line.list)
         st = print_architectures(ctx, line.listed);
     else if (st == TW_OK && (st = set_limits(ctx, &line)) == TW_OK)
-        st =
-            line.fetch.address ? fetch(ctx, &line) : twi_import(ctx, line.in, &line.opts, line.out);
+        st = line.random          ? draw(ctx, &line)
+             : line.fetch.address ? fetch(ctx, &line)
+                                  : twi_import(ctx, line.in, &line.opts, line.out);
     if (st == TW_OK && fflush(stdout) != 0)
         st = twi_fail_errno(ctx, errno, "standard output cannot be written");
     if (st != TW_OK) print_error(st, tw_last_error(ctx));

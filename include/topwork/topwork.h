@@ -669,6 +669,68 @@ TW_API tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset,
 TW_API tw_status tw_finetune_sheet(tw_ctx *ctx, const tw_dataset *dataset,
                                    const tw_finetune_opts *opts, const char *path);
 
+/* ---- training from nothing ----------------------------------------------------------------- */
+
+typedef struct tw_pretrain_opts {
+    size_t size_bytes;
+    const char
+        *arch;    /* "sapling", "resnet18" (NULL), "resnet34", "mobilenet_v2", "squeezenet1_1" */
+    double width; /* channels of the first stage (sapling 32, resnet 64 where 0), or how many times
+                     the usual number (mobilenet_v2, squeezenet1_1: 1 where 0) */
+    size_t side;  /* pixels a side of the pictures the network is made for. Default 64 */
+    const char *name;    /* of the backbone; NULL: arch */
+    const char *teacher; /* name or path of a backbone or model whose features, averaged, are to be
+                            reproduced; NULL: the classes of the data set are learned */
+    const char *const *photos; /* [n_photos] paths of photos without labels, where there is no data
+                                  set; with a teacher only */
+    size_t n_photos;
+    double test_size; /* these four as in tw_train_opts */
+    uint32_t seed;    /* of weights, of the split, of the order of photos and how they are varied */
+    tw_tristate stratify;
+    int groups;
+    tw_precision precision; /* these as in tw_finetune_opts, but for the defaults */
+    const char *optimiser;
+    size_t epochs;       /* default 30 */
+    size_t patience;     /* default 0: none */
+    size_t batch;        /* default 32 */
+    double rate;         /* 0: adamw 2e-3, sgd 0.05; TW_AUTO: by a range test */
+    double weight_decay; /* default: adamw 0.05, sgd 5e-4 when < 0 */
+    double warmup;       /* default 0.1 */
+    double smoothing;    /* default 0.1; with a teacher there are no labels to smooth */
+    double mixup;        /* default 0. With a teacher: it sees the same blends */
+    double average;      /* default 0.99 */
+    int balanced;
+    double least_area; /* default 0.35 */
+    int no_mirror;
+    double jitter; /* default 0.2 */
+    double erase;
+    const char *checkpoint;
+    double checkpoint_minutes; /* default 5 */
+    int resume;
+    tw_epoch_fn told; /* val_accuracy is NaN with a teacher, and val_loss then the share of its
+                         features' variance that is not explained */
+    void *user;
+} tw_pretrain_opts;
+TW_API void tw_pretrain_opts_init(tw_pretrain_opts *opts);
+
+typedef struct tw_pretrained {                /* what came of it */
+    size_t n_train, n_val, n_test, n_skipped; /* photos; skipped: could not be read */
+    tw_epoch best;                            /* the epoch whose weights were kept */
+    double test_loss, test_accuracy;          /* NaN: no test part; no classes */
+} tw_pretrained;
+
+/* Trains a network from weights drawn at random (by topwork-import, as torchvision draws them) and
+ * writes it to out_path, an ordinary backbone: batch norm unfolded with its running statistics, a
+ * classifier with the names of its classes unless there was a teacher. Batch norm goes by the
+ * statistics of each batch. The split is tw_model_train()'s; a tenth of the training part (of
+ * opts->photos) is held back to tell which epoch was best. With a teacher, a linear layer from the
+ * features to the teacher's is learned along and left out of the file. Equal inputs give equal
+ * bytes, also when interrupted and resumed. dataset NULL: opts->photos. result may be NULL. Fails
+ * as tw_model_finetune() does. TW_ERR_ARG: an architecture, width or size that cannot be. */
+TW_API tw_status tw_backbone_pretrain(tw_ctx *ctx, const tw_dataset *dataset,
+                                      const tw_pretrain_opts *opts, const char *out_path,
+                                      tw_pretrained *result);
+
 /* ---- comparing ----------------------------------------------------------------------------- */
 
 typedef struct tw_compare_opts {

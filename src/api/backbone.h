@@ -41,4 +41,17 @@ tw_status twi_backbone_find(tw_ctx *ctx, const char *name, char **path);
 /* The folder of the user's own backbones, whether it is there or not. Fresh memory. */
 tw_status twi_backbone_user_folder(tw_ctx *ctx, char **out);
 
+/* What topwork-import --random is asked for; see twi_random_opts of the importer. */
+typedef struct twi_draw_opts {
+    const char *arch, *name; /* name NULL: arch */
+    double width;            /* 0: the usual */
+    size_t side, classes;    /* classes 0: no classifier */
+    uint32_t seed;
+} twi_draw_opts;
+
+/* A backbone whose weights topwork-import drew, by way of a folder beside the path beside, which is
+ * gone again. TW_ERR_ARG: an architecture or a width that it does not know. */
+tw_status twi_backbone_draw(tw_ctx *ctx, const twi_draw_opts *opts, const char *beside,
+                            tw_backbone **out);
+
 #endif

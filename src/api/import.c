@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +23,8 @@ typedef struct import_run {
     char folder[4096]; /* the child's; "" before it is made */
     char *made;        /* the file it writes */
     char *recipe;      /* JSON text */
-    char memory[24], cpu[24];
+    char memory[24], cpu[24], seed[24], side[24], classes[24];
+    char width[40];
 } import_run;
 
 /* ---- its arguments ------------------------------------------------------------------------- */
@@ -189,6 +191,51 @@ tw_status tw_backbone_import(tw_ctx *ctx, const char *path, const char *arch, co
     remove_folder(&run);
     twi_json_free(opts);
     twi_free(run.recipe);
+    twi_free(run.made);
+    twi_child_free(&run.child);
+    return st;
+}
+
+/* ---- weights drawn at random --------------------------------------------------------------- */
+
+static void add_number(import_run *run, const char *option, char room[24], size_t value)
+{
+    snprintf(room, 24, "%zu", value);
+    add_arg(run, option, room);
+}
+
+static tw_status set_draw_args(import_run *run, const twi_draw_opts *opts)
+{
+    twi_text width = {0};
+    twi_text_double(&width, opts->width);
+    const bool failed = width.failed;
+    if (!failed) snprintf(run->width, sizeof run->width, "%s", width.text);
+    twi_text_free(&width);
+    if (failed) return twi_fail(run->ctx, TW_ERR_NOMEM, "no memory for the importer's arguments");
+    run->child.cpu_seconds = 120;
+    run->child.wall_seconds = 600;
+    add_number(run, "--memory-limit", run->memory, 8192);
+    add_number(run, "--cpu-limit", run->cpu, run->child.cpu_seconds);
+    add_number(run, "--random", run->seed, opts->seed);
+    add_number(run, "--size", run->side, opts->side);
+    if (opts->classes > 0) add_number(run, "--classes", run->classes, opts->classes);
+    if (opts->width > 0.0) add_arg(run, "--width", run->width);
+    if (opts->name) add_arg(run, "--name", opts->name);
+    add_arg(run, "--arch", opts->arch);
+    add_arg(run, "--output", run->made);
+    return TW_OK;
+}
+
+tw_status twi_backbone_draw(tw_ctx *ctx, const twi_draw_opts *opts, const char *beside,
+                            tw_backbone **out)
+{
+    import_run run = {.ctx = ctx, .child = {.ctx = ctx, .stage = "import", .subject = opts->arch}};
+    tw_status st = twi_child_find(&run.child);
+    if (st == TW_OK) st = make_folder(&run, beside);
+    if (st == TW_OK) st = set_draw_args(&run, opts);
+    if (st == TW_OK) st = twi_child_run(&run.child);
+    if (st == TW_OK) st = tw_backbone_open(ctx, run.made, out); /* stays mapped without its name */
+    remove_folder(&run);
     twi_free(run.made);
     twi_child_free(&run.child);
     return st;

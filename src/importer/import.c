@@ -2,6 +2,7 @@
 #include "importer/importer.h"
 #include "importer/onnx/onnx.h"
 #include "importer/order.h"
+#include "importer/random.h"
 #include "importer/recipe.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -17,8 +18,9 @@ typedef struct import_job {
     tw_ctx *ctx;
     const char *path;
     const twi_import_opts *opts;
-    const twi_architecture *arch; /* NULL: an ONNX model, which holds its graph */
-    twi_map onnx;                 /* its bytes */
+    const twi_random_opts *random; /* NULL: there is a file */
+    const twi_architecture *arch;  /* NULL: an ONNX model, which holds its graph */
+    twi_map onnx;                  /* its bytes */
     twi_onnx_import model;
     char *stem; /* name of its file without .onnx; NULL: weights, or one that names nothing */
     bool half;
@@ -282,9 +284,13 @@ static twi_json *source_json(const import_job *job)
     const char *slash = strrchr(job->path, '/'), *base = slash ? slash + 1 : job->path;
     twi_json *source = twi_json_object();
     bool ok = source != NULL;
-    if (ok && twi_utf8_valid(base, strlen(base)))
+    if (ok && !job->random && twi_utf8_valid(base, strlen(base)))
         ok = twi_json_set(source, "file", twi_json_text(base));
-    ok = ok && twi_json_set(source, "sha256", twi_json_text(job->source_digest)) &&
+    if (ok && job->random)
+        ok = twi_json_set(source, "seed", twi_json_integer((int64_t)job->random->seed));
+    else if (ok)
+        ok = twi_json_set(source, "sha256", twi_json_text(job->source_digest));
+    ok = ok &&
          twi_json_set(source, "format", twi_json_text(job->arch ? job->weights.format : "onnx"));
     if (ok) return source;
     twi_json_free(source);
@@ -386,6 +392,17 @@ static tw_status look_for_onnx(import_job *job)
     return TW_OK;
 }
 
+static void release(import_job *job)
+{
+    twi_tensors_free(&job->stored);
+    twi_json_free(job->recipe);
+    twi_network_free(job->network);
+    twi_weights_free(&job->weights);
+    twi_onnx_import_free(&job->model);
+    twi_free(job->stem);
+    twi_map_close(&job->onnx);
+}
+
 tw_status twi_import(tw_ctx *ctx, const char *path, const twi_import_opts *opts,
                      const char *out_path)
 {
@@ -398,12 +415,24 @@ tw_status twi_import(tw_ctx *ctx, const char *path, const twi_import_opts *opts,
     if ((st = store_labels(&job)) != TW_OK) goto done;
     st = write_bundle(&job, out_path);
 done:
-    twi_tensors_free(&job.stored);
-    twi_json_free(job.recipe);
-    twi_network_free(job.network);
-    twi_weights_free(&job.weights);
-    twi_onnx_import_free(&job.model);
-    twi_free(job.stem);
-    twi_map_close(&job.onnx);
+    release(&job);
+    return st;
+}
+
+tw_status twi_import_random(tw_ctx *ctx, const twi_random_opts *opts, const char *out_path)
+{
+    const twi_import_opts import = {.arch = opts->arch, .name = opts->name};
+    import_job job = {.ctx = ctx, .path = opts->arch, .opts = &import, .random = opts};
+    tw_status st = opts->name ? check_name(ctx, opts->name) : TW_OK;
+    if (st == TW_OK) st = twi_weights_draw(ctx, opts, &job.weights);
+    if (st == TW_OK) st = twi_random_recipe(ctx, opts, &job.recipe);
+    if (st != TW_OK) goto done;
+    job.arch = twi_architecture_find(opts->arch);
+    if ((st = job.arch->build(ctx, job.arch, &job.weights, &job.network)) != TW_OK) goto done;
+    if ((st = check_shapes(&job)) != TW_OK) goto done;
+    if ((st = store_weights(&job)) != TW_OK) goto done;
+    st = write_bundle(&job, out_path);
+done:
+    release(&job);
     return st;
 }

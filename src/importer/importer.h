@@ -74,4 +74,17 @@ typedef struct twi_import_opts {
 tw_status twi_import(tw_ctx *ctx, const char *path, const twi_import_opts *opts,
                      const char *out_path);
 
+typedef struct twi_random_opts {
+    const char *arch;
+    const char *name; /* of the backbone; NULL: arch */
+    double width;     /* channels of the first stage (sapling: 32, resnet18, resnet34: 64), or how
+                       * many times the usual number (mobilenet_v2, squeezenet1_1); 0: the usual */
+    size_t side;      /* of the pictures, 16 to 1024 */
+    size_t classes;   /* of the classifier; 0: none */
+    uint32_t seed;
+} twi_random_opts;
+
+/* Writes a backbone whose weights were drawn at random, to be trained from nothing. */
+tw_status twi_import_random(tw_ctx *ctx, const twi_random_opts *opts, const char *out_path);
+
 #endif

@@ -49,7 +49,7 @@ static void identify(const twi_tune_loop *l, unsigned char out[TWI_DIGEST_BYTES]
     for (size_t i = 0; i < p->n_train; i++) {
         const char *path = p->path(p->user, p->train[i]);
         twi_digest_add(&digest, path, strlen(path) + 1);
-        twi_digest_add(&digest, &p->labels[p->train[i]], sizeof *p->labels);
+        if (p->labels) twi_digest_add(&digest, &p->labels[p->train[i]], sizeof *p->labels);
     }
     twi_digest_bytes(&digest, out);
 }

@@ -24,6 +24,23 @@ struct twi_tune_ahead { /* a batch on its way */
     tw_status status;
 };
 
+typedef struct seeing { /* how a network sees a photo */
+    const twi_recipe *recipe;
+    twi_augment_opts augment;
+} seeing;
+
+static tw_status see(tw_ctx *ctx, const loading *work, size_t i, const twi_encoded_photo *encoded,
+                     const seeing *how, float *dst)
+{
+    const twi_tune_loop *l = work->l;
+    twi_recipe_scratch *scratch = &l->slots[i].scratch;
+    if (work->epoch == 0)
+        return twi_recipe_apply(ctx, how->recipe, encoded->bytes, encoded->name,
+                                encoded->max_pixels, scratch, dst);
+    const twi_draw draw = {&how->augment, l->opts->seed, work->photo[i], work->epoch};
+    return twi_recipe_vary(ctx, how->recipe, encoded, twi_draw_variation, &draw, scratch, dst);
+}
+
 static tw_status load_one(tw_ctx *ctx, void *user, size_t i)
 {
     const loading *work = user;
@@ -37,13 +54,13 @@ static tw_status load_one(tw_ctx *ctx, void *user, size_t i)
         twi_file_read(ctx, encoded.name, MOST_BYTES, &slot->file, &slot->capacity, &size);
     if (st != TW_OK) return st;
     encoded.bytes = (tw_bytes){slot->file, size};
-    float *dst = work->to + i * l->each;
-    if (work->epoch == 0)
-        return twi_recipe_apply(ctx, p->recipe, encoded.bytes, encoded.name, p->max_pixels,
-                                &slot->scratch, dst);
-    const twi_draw draw = {&l->opts->augment, l->opts->seed, photo, work->epoch};
-    return twi_recipe_vary(ctx, p->recipe, &encoded, twi_draw_variation, &draw, &slot->scratch,
-                           dst);
+    const seeing own = {p->recipe, l->opts->augment};
+    st = see(ctx, work, i, &encoded, &own, work->to + i * l->each);
+    if (st != TW_OK || !l->opts->teacher) return st;
+    seeing teacher = {twi_teacher_recipe(l->opts->teacher), l->opts->augment};
+    teacher.augment.width = teacher.recipe->width; /* holes are drawn in pixels of the input */
+    teacher.augment.height = teacher.recipe->height;
+    return see(ctx, work, i, &encoded, &teacher, l->shown + i * l->shown_each);
 }
 
 static void *run_ahead(void *user)
@@ -85,7 +102,7 @@ void twi_tune_load_ahead(twi_tune_loop *l, const size_t *photo, size_t n, size_t
 {
     const size_t threads = twi_threads(l->ctx);
     twi_tune_ahead *a;
-    if (threads < 2 || l->ahead || !l->next) return;
+    if (threads < 2 || l->ahead || !l->next || l->opts->teacher) return;
     if (twi_zalloc(NULL, 1, &a) != TW_OK) return;
     a->work = (loading){l, photo, n, epoch, l->next};
     a->threads = (threads + 1) / 2;

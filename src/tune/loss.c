@@ -1,4 +1,4 @@
-/* loss.c - softmax cross-entropy. */
+/* loss.c - softmax cross-entropy, squared error. */
 #include "tune/loss.h"
 
 #include <math.h>
@@ -55,6 +55,19 @@ double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t
         }
     }
     return total > 0.0 ? loss / total : 0.0;
+}
+
+double twi_squared_error(const float *outputs, const float *targets, size_t n, size_t d,
+                         float *gradient)
+{
+    const double count = (double)n * (double)d;
+    double sum = 0.0;
+    for (size_t i = 0; i < n * d; i++) {
+        const double apart = (double)outputs[i] - (double)targets[i];
+        sum += apart * apart;
+        if (gradient) gradient[i] = (float)(2.0 * apart / count);
+    }
+    return count > 0.0 ? sum / count : 0.0;
 }
 
 void twi_balanced_weights(const uint32_t *labels, size_t n, size_t k, float *weights)

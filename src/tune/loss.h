@@ -22,6 +22,12 @@ typedef struct twi_targets {
 double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t n, size_t k,
                          float *gradient);
 
+/* outputs, targets [n, d] -> the mean of their squared differences, and its gradient [n, d] by the
+ * outputs (NULL: not wanted). Of targets that are standardised, 1 is the loss of who answers their
+ * mean, so 1 - loss is the share of their variance that is explained. */
+double twi_squared_error(const float *outputs, const float *targets, size_t n, size_t d,
+                         float *gradient);
+
 /* 1 / (classes in labels [n] * how often each comes), scaled to a mean of 1 over the pictures:
  * scikit-learn's class_weight="balanced". weights [k]; a class that never comes gets 1. */
 void twi_balanced_weights(const uint32_t *labels, size_t n, size_t k, float *weights);

@@ -24,21 +24,24 @@ typedef struct twi_tune_loop {
     twi_tune_ahead *ahead;               /* NULL: none is */
     uint32_t *labels, *mixed;            /* [batch] */
     float *share, *weights;              /* [batch], [k] */
-    size_t *order;                       /* [n_train] */
-    float *values, *best;                /* parameters: for a checkpoint; of the best epoch */
-    size_t n_values, each;               /* each: floats of a picture */
-    size_t epoch, step;                  /* epochs done; steps done in the one after them */
-    double loss;                         /* summed over these steps */
-    double rate;                         /* the highest */
-    double saved; /* when the last checkpoint was written, or the run began */
+    float *shown, *taught; /* with a teacher: its pictures and its answers [batch, k] */
+    size_t shown_each;     /* floats of such a picture */
+    size_t *order;         /* [n_train] */
+    float *values, *best;  /* parameters: for a checkpoint; of the best epoch */
+    size_t n_values, each; /* each: floats of a picture */
+    size_t epoch, step;    /* epochs done; steps done in the one after them */
+    double loss;           /* summed over these steps */
+    double rate;           /* the highest */
+    double saved;          /* when the last checkpoint was written, or the run began */
     twi_tune_result result;
 } twi_tune_loop;
 
-/* Pictures photo [n] into l->pictures; epoch 0: as they are, not varied. */
+/* Pictures photo [n] into l->pictures, and l->shown; epoch 0: as they are, not varied. */
 tw_status twi_tune_load(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch);
 /* Begins to load what the next call of twi_tune_load() will ask for, on half of the threads, beside
- * what the caller does; photo [n] must stay as it is until then. With one thread, or where none can
- * be had, nothing happens: loading then waits for its call. */
+ * what the caller does; photo [n] must stay as it is until then. With one thread, with a teacher
+ * (whose pictures have one buffer), or where none can be had, nothing happens: loading then waits
+ * for its call. */
 void twi_tune_load_ahead(twi_tune_loop *l, const size_t *photo, size_t n, size_t epoch);
 void twi_tune_load_none(twi_tune_loop *l); /* waits for, and drops, what was begun */
 

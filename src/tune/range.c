@@ -30,6 +30,8 @@ static tw_status run_away(twi_tune_loop *l, double *rate)
 {
     const size_t steps = twi_tune_steps(l), most = PER_DECADE * DECADES;
     double lowest = INFINITY, loss = 0.0;
+    /* Of standardised features it is 1. */
+    const double ignorant = l->opts->teacher ? 1.0 : log((double)l->photos->k);
     smooth mean = {0};
     for (size_t s = 0; s <= most; s++) {
         /* photos varied as in an epoch after the last, in an order of their own */
@@ -43,7 +45,7 @@ static tw_status run_away(twi_tune_loop *l, double *rate)
         twi_optimiser_step(l->optimiser, *rate);
         const double now = add(&mean, loss);
         lowest = fmin(lowest, now);
-        if (now > lowest + away * log((double)l->photos->k)) return TW_OK;
+        if (now > lowest + away * ignorant) return TW_OK;
         if ((st = twi_progress(l->ctx, "rate", s + 1, most + 1, 0)) != TW_OK) return st;
     }
     return TW_OK;

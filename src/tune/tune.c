@@ -26,36 +26,66 @@ void twi_tune_scatter(const twi_tune_loop *l, const float *from)
 
 /* ---- validation ---------------------------------------------------------------------------- */
 
+static size_t count_right(twi_tune_loop *l, const size_t *photo, size_t n)
+{
+    const size_t k = l->photos->k;
+    size_t right = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float *z = l->scores + i * k;
+        size_t largest = 0;
+        for (size_t c = 1; c < k; c++) largest = z[c] > z[largest] ? c : largest;
+        right += largest == l->photos->labels[photo[i]];
+    }
+    return right;
+}
+
+static void fill_up(float *pictures, size_t n, size_t batch, size_t each)
+{
+    for (size_t i = n; i < batch; i++) memcpy(pictures + i * each, pictures, each * sizeof(float));
+}
+
+/* The loss of the first n outputs, for photo [n]. */
+static tw_status loss_of(twi_tune_loop *l, const size_t *photo, size_t n, double *loss)
+{
+    const size_t k = l->photos->k;
+    if (l->opts->teacher) {
+        const tw_status st = twi_teacher_targets(l->ctx, l->opts->teacher, l->shown, n, l->taught);
+        if (st == TW_OK) *loss = twi_squared_error(l->scores, l->taught, n, k, NULL);
+        return st;
+    }
+    for (size_t i = 0; i < n; i++) l->labels[i] = l->photos->labels[photo[i]];
+    *loss = twi_cross_entropy(&(twi_targets){.labels = l->labels}, l->scores, n, k, NULL);
+    return TW_OK;
+}
+
 /* The last batch is filled up with its own first photo, which does not count. */
 static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
 {
     const twi_tune_photos *p = l->photos;
     const size_t batch = l->opts->batch;
-    double loss = 0.0;
+    twi_trainer *judge = l->opts->validator ? l->opts->validator : l->trainer;
+    double sum = 0.0, loss = 0.0;
     size_t right = 0;
+    for (size_t i = 0; judge != l->trainer && i < twi_trainer_parameter_count(judge); i++) {
+        const twi_parameter *to = twi_trainer_parameter(judge, i);
+        memcpy(to->value, twi_trainer_parameter(l->trainer, i)->value, to->count * sizeof(float));
+    }
     for (size_t at = 0; at < p->n_val; at += batch) {
         const size_t n = p->n_val - at < batch ? p->n_val - at : batch;
         const size_t left = p->n_val - at - n;
         tw_status st = twi_tune_load(l, p->val + at, n, 0);
         if (st != TW_OK) return st;
         if (left > 0) twi_tune_load_ahead(l, p->val + at + n, left < batch ? left : batch, 0);
-        for (size_t i = n; i < batch; i++)
-            memcpy(l->pictures + i * l->each, l->pictures, l->each * sizeof *l->pictures);
-        st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores);
+        fill_up(l->pictures, n, batch, l->each);
+        st = twi_trainer_forward(l->ctx, judge, l->pictures, l->scores);
         if (st == TW_OK) st = twi_progress(l->ctx, "validate", at + n, p->n_val, 0);
+        if (st == TW_OK) st = loss_of(l, p->val + at, n, &loss);
         if (st != TW_OK) return st;
-        for (size_t i = 0; i < n; i++) {
-            const float *z = l->scores + i * p->k;
-            size_t largest = 0;
-            l->labels[i] = p->labels[p->val[at + i]];
-            for (size_t c = 1; c < p->k; c++) largest = z[c] > z[largest] ? c : largest;
-            right += largest == l->labels[i];
-        }
-        loss += (double)n *
-                twi_cross_entropy(&(twi_targets){.labels = l->labels}, l->scores, n, p->k, NULL);
+        sum += (double)n * loss;
+        if (!l->opts->teacher) right += count_right(l, p->val + at, n);
     }
-    e->val_loss = loss / (double)p->n_val;
-    e->val_accuracy = (double)right / (double)p->n_val;
+    e->val_loss = sum / (double)p->n_val;
+    e->val_accuracy = l->opts->teacher ? (double)NAN : (double)right / (double)p->n_val;
     return TW_OK;
 }
 
@@ -98,6 +128,18 @@ static double beta(twi_rng *rng, double alpha)
     return 1.0;
 }
 
+static void blend(float *pictures, size_t batch, size_t each, double share)
+{
+    for (size_t i = 0; i < batch / 2; i++) {
+        float *a = pictures + i * each, *b = pictures + (batch - 1 - i) * each;
+        for (size_t k = 0; k < each; k++) {
+            const float x = a[k], y = b[k];
+            a[k] = (float)share * x + (float)(1.0 - share) * y;
+            b[k] = (float)share * y + (float)(1.0 - share) * x;
+        }
+    }
+}
+
 /* Zhang et al. (2018), mixup: each picture with the one that lies opposite in the batch. */
 static void mix(twi_tune_loop *l, size_t epoch)
 {
@@ -109,14 +151,8 @@ static void mix(twi_tune_loop *l, size_t epoch)
         l->mixed[i] = l->labels[batch - 1 - i];
         l->share[i] = (float)share;
     }
-    for (size_t i = 0; i < batch / 2; i++) {
-        float *a = l->pictures + i * l->each, *b = l->pictures + (batch - 1 - i) * l->each;
-        for (size_t k = 0; k < l->each; k++) {
-            const float x = a[k], y = b[k];
-            a[k] = (float)share * x + (float)(1.0 - share) * y;
-            b[k] = (float)share * y + (float)(1.0 - share) * x;
-        }
-    }
+    blend(l->pictures, batch, l->each, share);
+    if (l->shown) blend(l->shown, batch, l->shown_each, share);
 }
 
 /* What comes after photo: the epoch's next batch, or the validation's first. */
@@ -130,22 +166,35 @@ static void load_coming(twi_tune_loop *l, const size_t *photo, size_t epoch)
         twi_tune_load_ahead(l, p->val, p->n_val < batch ? p->n_val : batch, 0);
 }
 
-tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
+/* The loss of the outputs, and its gradient into l->gradient. */
+static tw_status differentiate(twi_tune_loop *l, double *loss)
 {
     const size_t batch = l->opts->batch, k = l->photos->k;
     twi_targets targets = {.labels = l->labels,
                            .weights = l->opts->balanced ? l->weights : NULL,
                            .smoothing = l->opts->smoothing};
+    if (l->opts->teacher) {
+        const tw_status st =
+            twi_teacher_targets(l->ctx, l->opts->teacher, l->shown, batch, l->taught);
+        if (st == TW_OK) *loss = twi_squared_error(l->scores, l->taught, batch, k, l->gradient);
+        return st;
+    }
+    if (l->opts->mixup > 0.0) targets.mixed = l->mixed, targets.share = l->share;
+    *loss = twi_cross_entropy(&targets, l->scores, batch, k, l->gradient);
+    return TW_OK;
+}
+
+tw_status twi_tune_batch(twi_tune_loop *l, const size_t *photo, size_t epoch, double *loss)
+{
+    const size_t batch = l->opts->batch;
     tw_status st = twi_tune_load(l, photo, batch, epoch);
     if (st != TW_OK) return st;
     load_coming(l, photo, epoch);
-    for (size_t i = 0; i < batch; i++) l->labels[i] = l->photos->labels[photo[i]];
-    if (l->opts->mixup > 0.0) {
-        mix(l, epoch);
-        targets.mixed = l->mixed, targets.share = l->share;
-    }
+    for (size_t i = 0; i < batch; i++)
+        l->labels[i] = l->photos->labels ? l->photos->labels[photo[i]] : 0;
+    if (l->opts->mixup > 0.0) mix(l, epoch);
     if ((st = twi_trainer_forward(l->ctx, l->trainer, l->pictures, l->scores)) != TW_OK) return st;
-    *loss = twi_cross_entropy(&targets, l->scores, batch, k, l->gradient);
+    if ((st = differentiate(l, loss)) != TW_OK) return st;
     if (!isfinite(*loss))
         return twi_fail(l->ctx, TW_ERR_DIVERGED,
                         "the loss is not finite in epoch %zu; try a smaller learning rate", epoch);
@@ -222,6 +271,35 @@ static tw_status prepare(twi_tune_loop *l)
     if (st == TW_OK) st = twi_alloc(l->ctx, l->photos->n_train, &l->order);
     if (st == TW_OK) st = twi_alloc(l->ctx, l->n_values, &l->values);
     if (st == TW_OK) st = twi_alloc(l->ctx, l->n_values, &l->best);
+    if (st != TW_OK || !l->opts->teacher) return st;
+    const twi_recipe *recipe = twi_teacher_recipe(l->opts->teacher);
+    l->shown_each = recipe->height * recipe->width * 3;
+    st = twi_alloc(l->ctx, batch * l->shown_each, &l->shown);
+    return st == TW_OK ? twi_alloc(l->ctx, batch * k, &l->taught) : st;
+}
+
+/* The teacher's features of photos as they are, from the first on: means and deviations of a few
+ * thousand say enough, and are the same when the run is resumed. */
+static tw_status settle(twi_tune_loop *l)
+{
+    const twi_tune_photos *p = l->photos;
+    const size_t batch = l->opts->batch, d = p->k, most = p->n_train < 4096 ? p->n_train : 4096;
+    double *sums;
+    tw_status st = twi_zalloc(l->ctx, 2 * d, &sums);
+    for (size_t at = 0; st == TW_OK && at < most; at += batch) {
+        const size_t n = most - at < batch ? most - at : batch;
+        if ((st = twi_tune_load(l, p->train + at, n, 0)) != TW_OK) break;
+        if ((st = twi_teacher_features(l->ctx, l->opts->teacher, l->shown, n, l->taught)) != TW_OK)
+            break;
+        for (size_t i = 0; i < n * d; i++) {
+            const double x = (double)l->taught[i];
+            sums[i % d] += x;
+            sums[d + i % d] += x * x;
+        }
+        st = twi_progress(l->ctx, "teacher", at + n, most, 0);
+    }
+    if (st == TW_OK) twi_teacher_settle(l->opts->teacher, sums, sums + d, most);
+    twi_free(sums);
     return st;
 }
 
@@ -252,6 +330,8 @@ static void release(twi_tune_loop *l)
     twi_free(l->labels);
     twi_free(l->mixed);
     twi_free(l->share);
+    twi_free(l->shown);
+    twi_free(l->taught);
     twi_free(l->weights);
     twi_free(l->order);
     twi_free(l->values);
@@ -266,6 +346,12 @@ static tw_status check(tw_ctx *ctx, const twi_trainer *trainer, const twi_tune_p
                         "%zu photos to train on and %zu to validate on; a batch of %zu and at "
                         "least 1 are needed",
                         p->n_train, p->n_val, o->batch);
+    if (o->teacher && twi_teacher_feature_count(o->teacher) != p->k)
+        return twi_fail(ctx, TW_ERR_ARG, "the teacher has %zu features, not %zu",
+                        twi_teacher_feature_count(o->teacher), p->k);
+    if (o->validator &&
+        twi_trainer_parameter_count(o->validator) != twi_trainer_parameter_count(trainer))
+        return twi_fail(ctx, TW_ERR_ARG, "the network to validate with is another one");
     if (twi_trainer_output_count(trainer) != p->k)
         return twi_fail(ctx, TW_ERR_ARG, "the network gives %zu scores for %zu classes",
                         twi_trainer_output_count(trainer), p->k);
@@ -322,7 +408,7 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
     tw_status st = check(ctx, trainer, photos, opts);
     if (st != TW_OK) return st;
     if ((st = prepare(&l)) != TW_OK) goto done;
-    if ((st = balance(&l)) != TW_OK) goto done;
+    if ((st = opts->teacher ? settle(&l) : balance(&l)) != TW_OK) goto done;
     if (opts->resume) {
         if ((st = twi_tune_restore(&l)) != TW_OK) goto done;
         stop = opts->patience > 0 && l.epoch - l.result.best.epoch >= opts->patience;
@@ -347,6 +433,19 @@ tw_status twi_tune_run(tw_ctx *ctx, twi_trainer *trainer, twi_optimiser *optimis
     l.result.rate = l.rate;
     *out = l.result;
 done:
+    release(&l);
+    return st;
+}
+
+tw_status twi_tune_measure(tw_ctx *ctx, twi_trainer *trainer, const twi_tune_photos *photos,
+                           const twi_tune_opts *opts, twi_tune_epoch *out)
+{
+    twi_tune_loop l = {.ctx = ctx, .trainer = trainer, .photos = photos, .opts = opts};
+    twi_tune_epoch e = {.epochs = opts->epochs, .loss = (double)NAN};
+    tw_status st = check(ctx, trainer, photos, opts);
+    if (st != TW_OK) return st;
+    if ((st = prepare(&l)) == TW_OK) st = measure(&l, &e);
+    if (st == TW_OK) *out = e;
     release(&l);
     return st;
 }

@@ -66,6 +66,25 @@ static void test_extremes(void **state)
     for (size_t i = 0; i < 4; i++) assert_true(gradient[i] == 0.0f);
 }
 
+/* By hand, and the gradient against differences. */
+static void test_squared_error(void **state)
+{
+    (void)state;
+    float outputs[] = {1.0f, 2.0f, -1.0f, 0.5f};
+    const float targets[] = {0.0f, 2.0f, 1.0f, 0.0f};
+    float gradient[4];
+    assert_true(fabs(twi_squared_error(outputs, targets, 2, 2, gradient) - 5.25 / 4) < 1e-6);
+    for (size_t i = 0; i < 4; i++) {
+        const float kept = outputs[i];
+        outputs[i] = kept + 0.25f;
+        const double above = twi_squared_error(outputs, targets, 2, 2, NULL);
+        outputs[i] = kept - 0.25f;
+        const double below = twi_squared_error(outputs, targets, 2, 2, NULL);
+        outputs[i] = kept;
+        assert_true(fabs((above - below) / 0.5 - (double)gradient[i]) < 1e-6);
+    }
+}
+
 static void test_balanced(void **state)
 {
     (void)state;
@@ -80,9 +99,8 @@ static void test_balanced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_gradient),
-        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_by_hand),  cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_extremes), cmocka_unit_test(test_squared_error),
         cmocka_unit_test(test_balanced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,4 +214,5 @@ def main():
         sys.exit("too far apart: " + ", ".join(failed))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+/* cmd_pretrain.c - topwork pretrain: a backbone from random weights, by labels or by a teacher. */
+#include "epochs.h"
+#include "inputs.h"
+#include "output.h"
+#include "report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char default_output[] = "backbone.tw";
+
+typedef struct watching { /* what an epoch is told to */
+    session *s;
+    FILE *log;  /* NULL: none */
+    int failed; /* errno of the log; 0: none */
+} watching;
+
+typedef struct paths { /* of photos without labels */
+    char **items;
+    size_t count, capacity;
+} paths;
+
+static void read_options(const session *s, tw_pretrain_opts *t)
+{
+    const options *const o = &s->opts;
+    tw_pretrain_opts_init(t);
+    t->arch = o->arch;
+    t->name = o->name;
+    t->teacher = o->teacher;
+    t->test_size = o->test_size;
+    t->seed = (uint32_t)o->seed;
+    t->stratify = (tw_tristate)o->stratify;
+    t->groups = o->groups;
+    t->precision = (tw_precision)o->precision;
+    t->optimiser = o->optimiser;
+    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
+    t->no_mirror = o->no_mirror;
+    t->resume = o->resume;
+    const struct {
+        option_id id;
+        double from, *to;
+    } numbers[] = {
+        {OPT_WIDTH, o->width, &t->width},
+        {OPT_LR, o->lr, &t->rate},
+        {OPT_WARMUP, o->warmup, &t->warmup},
+        {OPT_WEIGHT_DECAY, o->weight_decay, &t->weight_decay},
+        {OPT_SMOOTHING, o->smoothing, &t->smoothing},
+        {OPT_MIXUP, o->mixup, &t->mixup},
+        {OPT_EMA, o->ema, &t->average},
+        {OPT_CROP_AREA, o->crop_area, &t->least_area},
+        {OPT_JITTER, o->jitter, &t->jitter},
+        {OPT_ERASE, o->erase, &t->erase},
+        {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
+    };
+    const struct {
+        option_id id;
+        size_t from, *to;
+    } sizes[] = {
+        {OPT_SIZE, o->side, &t->side},
+        {OPT_EPOCHS, o->epochs, &t->epochs},
+        {OPT_TUNE_PATIENCE, o->tune_patience, &t->patience},
+        {OPT_TUNE_BATCH, o->batch_size, &t->batch},
+    };
+    for (size_t i = 0; i < LEN(numbers); i++)
+        if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
+    for (size_t i = 0; i < LEN(sizes); i++)
+        if (option_given(o, sizes[i].id)) *sizes[i].to = sizes[i].from;
+}
+
+/* ---- photos without labels ----------------------------------------------------------------- */
+
+static bool add_path(paths *p, const char *path)
+{
+    if (p->count == p->capacity) {
+        const size_t larger = p->capacity ? 2 * p->capacity : 1024;
+        char **const fresh = realloc(p->items, larger * sizeof *fresh);
+        if (!fresh) return false;
+        p->items = fresh;
+        p->capacity = larger;
+    }
+    p->items[p->count] = strdup(path);
+    return p->items[p->count] && ++p->count;
+}
+
+static void free_paths(paths *p)
+{
+    for (size_t i = 0; i < p->count; i++) free(p->items[i]);
+    free(p->items);
+}
+
+/* Everything below the folder, in order of name: the library passes over what is no picture. */
+static int list_photos(session *s, char *folder, paths *out)
+{
+    inputs *const in = inputs_open(&folder, 1, false);
+    const char *path;
+    int code = in ? 0 : session_fail_nomem(s);
+    for (size_t i = 0; code == 0 && (path = inputs_next(in, i)); i++) {
+        const input *const item = inputs_front(in);
+        if (item->error)
+            code = session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_IO), "%s: %s", path,
+                                     item->error);
+        else if (!add_path(out, path))
+            code = session_fail_nomem(s);
+        inputs_pop(in);
+    }
+    if (code == 0 && inputs_failed(in)) code = session_fail_nomem(s);
+    if (code == 0 && !inputs_had_folder(in))
+        code = session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_DATA), "%s: not a folder",
+                                 folder);
+    inputs_free(in);
+    return code;
+}
+
+/* ---- epochs -------------------------------------------------------------------------------- */
+
+static void print_epoch(const tw_epoch *e, bool teacher)
+{
+    char accuracy[48] = "";
+    if (!teacher) snprintf(accuracy, sizeof accuracy, "accuracy %.3f, ", e->val_accuracy);
+    if (e->epoch == 0)
+        printf("random weights: validation %sloss %.4f\n", accuracy, e->val_loss);
+    else
+        printf("epoch %zu of %zu: loss %.4f, validation %sloss %.4f, %.1f photos/s%s\n", e->epoch,
+               e->epochs, e->loss, accuracy, e->val_loss, e->photos_per_second,
+               e->best ? ", the best so far" : "");
+}
+
+static int told(void *user, const tw_epoch *e)
+{
+    watching *const w = user;
+    if (w->log && !w->failed) w->failed = epoch_log(w->log, e);
+    if (w->s->opts.json) return 0;
+    session_before_output(w->s);
+    print_epoch(e, w->s->opts.teacher != NULL);
+    session_flush(w->s);
+    return 0;
+}
+
+/* ---- what came of it ----------------------------------------------------------------------- */
+
+static void print_text(session *s, const tw_pretrained *r, const char *output)
+{
+    printf("photos: %zu to train, %zu to validate, %zu to test, %zu could not be read\n",
+           r->n_train, r->n_val, r->n_test, r->n_skipped);
+    if (!isnan(r->test_accuracy))
+        printf("test: accuracy %.4f, loss %.4f\n", r->test_accuracy, r->test_loss);
+    else if (!isnan(r->test_loss))
+        printf("test: %.4f of the variance of the teacher's features is not explained\n",
+               r->test_loss);
+    printf("\nbackbone: ");
+    text_escaped(stdout, output);
+    printf("\nnext:  ");
+    text_shell(stdout, s->program);
+    printf(" train FOLDER --backbone ");
+    if (!strchr(output, '/')) printf("./");
+    text_shell(stdout, output);
+    puts("");
+}
+
+static void print_json(session *s, const tw_pretrained *r, const char *output)
+{
+    js *const j = &s->json;
+    js_object(j, NULL);
+    js_name(j, "backbone", output);
+    js_size(j, "n_train", r->n_train);
+    js_size(j, "n_val", r->n_val);
+    js_size(j, "n_test", r->n_test);
+    js_size(j, "n_skipped", r->n_skipped);
+    js_size(j, "epoch", r->best.epoch);
+    js_double(j, "val_loss", r->best.val_loss);
+    js_double(j, "val_accuracy", r->best.val_accuracy);
+    js_double(j, "test_loss", r->test_loss);
+    js_double(j, "test_accuracy", r->test_accuracy);
+    js_object_end(j);
+}
+
+static int pretrain(session *s, const tw_dataset *dataset, tw_pretrain_opts *opts,
+                    const char *output)
+{
+    tw_pretrained result;
+    watching w = {.s = s};
+    int code = 0;
+    if (s->opts.log && !(w.log = fopen(s->opts.log, opts->resume ? "ab" : "wb")))
+        return session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(errno));
+    opts->told = told;
+    opts->user = &w;
+    const tw_status status = tw_backbone_pretrain(s->ctx, dataset, opts, output, &result);
+    if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
+    if (status == TW_ERR_CANCELLED && access(opts->checkpoint, F_OK) == 0)
+        session_note(s, "--resume goes on from %s", opts->checkpoint);
+    if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
+    if (code == 0 && w.failed)
+        code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
+    if (code) return code;
+    session_before_output(s);
+    if (s->opts.json)
+        print_json(s, &result, output);
+    else
+        print_text(s, &result, output);
+    return 0;
+}
+
+static int with_dataset(session *s, tw_pretrain_opts *opts, const char *output)
+{
+    tw_dataset *dataset = NULL;
+    tw_dataset_opts data;
+    int code = 0;
+    tw_dataset_opts_init(&data);
+    data.categories = (const char *const *)s->opts.categories.items;
+    data.n_categories = s->opts.categories.count;
+    const tw_status status = tw_dataset_open(s->ctx, s->opts.operands[0], &data, &dataset);
+    if (status != TW_OK) code = session_fail(s, status, PHASE_DATA);
+    if (code == 0) {
+        session_before_output(s);
+        if (!s->opts.json) report_classes_text(dataset);
+        session_flush(s);
+        code = session_interrupted(s);
+    }
+    if (code == 0) code = pretrain(s, dataset, opts, output);
+    tw_dataset_free(dataset);
+    return code;
+}
+
+static int with_paths(session *s, tw_pretrain_opts *opts, const char *output)
+{
+    paths found = {0};
+    int code = list_photos(s, s->opts.operands[0], &found);
+    if (code == 0 && found.count == 0)
+        code = session_fail_text(s, EXIT_DATA, tw_status_name(TW_ERR_DATA), "no file was found");
+    opts->photos = (const char *const *)found.items;
+    opts->n_photos = found.count;
+    if (code == 0) code = pretrain(s, NULL, opts, output);
+    free_paths(&found);
+    return code;
+}
+
+static int run(session *s)
+{
+    static const char suffix[] = ".checkpoint";
+    const options *const o = &s->opts;
+    const char *const output = o->output ? o->output : default_output;
+    tw_pretrain_opts opts;
+    if (o->unlabelled && !o->teacher)
+        return session_fail_usage(s, "--unlabelled needs --teacher: photos without classes teach "
+                                     "nothing by themselves");
+    int code = output_check(s, output, OUTPUT_TOPWORK);
+    if (code) return code;
+    char *const beside = malloc(strlen(output) + sizeof suffix);
+    if (!beside) return session_fail_nomem(s);
+    strcpy(beside, output);
+    strcat(beside, suffix);
+    read_options(s, &opts);
+    opts.checkpoint = o->checkpoint ? o->checkpoint : beside;
+    code = o->unlabelled ? with_paths(s, &opts, output) : with_dataset(s, &opts, output);
+    free(beside);
+    return code;
+}
+
+static const option_use uses[] = {
+    {OPT_OUTPUT, "The backbone file. Default: backbone.tw. An existing file is replaced only when "
+                 "topwork wrote it."},
+    {OPT_FORCE, NULL},
+    {OPT_ARCH, "What network: sapling, resnet18, resnet34, mobilenet_v2 or squeezenet1_1. Default: "
+               "resnet18."},
+    {OPT_WIDTH, NULL},
+    {OPT_SIZE, NULL},
+    {OPT_NAME, NULL},
+    {OPT_TEACHER, NULL},
+    {OPT_UNLABELLED, NULL},
+    {OPT_CATEGORIES, NULL},
+    {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
+                    "machine has it."},
+    {OPT_TEST_SIZE, NULL},
+    {OPT_SEED, "Of the weights, the split, the order of photos and how they are varied. Default: "
+               "42."},
+    {OPT_STRATIFY, NULL},
+    {OPT_NO_STRATIFY, NULL},
+    {OPT_GROUPS, NULL},
+    {OPT_OPTIMISER, NULL},
+    {OPT_EPOCHS, "Passes over the training photos. Default: 30."},
+    {OPT_TUNE_PATIENCE, "Epochs without less loss on the validation part after which training "
+                        "ends; 0: never. Default: 0."},
+    {OPT_TUNE_BATCH, "Photos a step looks at, 2 at least. Default: 32, or all there are."},
+    {OPT_LR,
+     "The highest learning rate: it rises to it and falls as a cosine. auto: a tenth of where "
+     "a short range test before the first epoch breaks down. Default: 2e-3; 0.05 with "
+     "--optimiser sgd."},
+    {OPT_WARMUP, NULL},
+    {OPT_WEIGHT_DECAY, "Of weights, not of biases and norms. Default: 0.05; 5e-4 with --optimiser "
+                       "sgd."},
+    {OPT_SMOOTHING, "Share of every label that is spread over all classes. Default: 0.1."},
+    {OPT_MIXUP, NULL},
+    {OPT_EMA, NULL},
+    {OPT_CLASS_WEIGHT, NULL},
+    {OPT_CROP_AREA, "The least share of a photo that a random part has; 1: whole photos, in their "
+                    "own colours. Default: 0.35."},
+    {OPT_NO_MIRROR, NULL},
+    {OPT_JITTER, NULL},
+    {OPT_ERASE, NULL},
+    {OPT_CHECKPOINT, "Written after every epoch, removed when the backbone is written. Default: "
+                     "the backbone's name with .checkpoint behind it."},
+    {OPT_CHECKPOINT_EVERY, NULL},
+    {OPT_RESUME, NULL},
+    {OPT_LOG, NULL},
+    {OPT_JSON, NULL},
+    {OPT_THREADS, NULL},
+    {OPT_PROGRESS, NULL},
+    {OPT_QUIET, NULL},
+    {OPT_HELP, NULL},
+};
+
+const command command_pretrain = {
+    .name = "pretrain",
+    .summary = "train a network from nothing, or to do as a larger one does",
+    .operands = "(FOLDER | MANIFEST)",
+    .least = 1,
+    .most = 1,
+    .uses = uses,
+    .use_count = LEN(uses),
+    .description =
+        "Draws a network's weights at random and trains them on the classes of FOLDER, by photos "
+        "that are cut, mirrored and recoloured at random. What it writes is a backbone as any "
+        "other, with a classifier of these classes.\n\n"
+        "With --teacher there is no classifier: the network learns to reproduce the features that "
+        "a larger one finds in the same photos, varied alike. Photos need no labels for it "
+        "(--unlabelled).\n\n"
+        "The split is train's, so that a head trained with the same --seed and --test-size is "
+        "tested on photos that the backbone never saw. A tenth of the training part tells which "
+        "epoch was best (had the least loss there); its weights are kept.\n\n"
+        "After each epoch, every few minutes within one and on Ctrl-C a checkpoint is written; a "
+        "run that was stopped goes on from there with --resume and comes to the same weights, bit "
+        "for bit.",
+    .output = "A line an epoch, then what was measured on the test part. --json: {\"backbone\", "
+              "\"n_train\", \"n_val\", \"n_test\", \"n_skipped\", \"epoch\", \"val_loss\", "
+              "\"val_accuracy\", \"test_loss\", \"test_accuracy\"}; accuracies are null with a "
+              "teacher, and losses the share of its features' variance that is not explained. "
+              "--log: as finetune's; epoch 0 is the random weights.",
+    .examples = "$ topwork pretrain photos/ --arch resnet18 --width 32 --size 64 -o own.tw\n\n"
+                "$ topwork pretrain photos/ --teacher mobilenetv2 --arch mobilenet_v2 --width 0.5 "
+                "--size 128 -o small.tw\n\n"
+                "$ topwork pretrain anything/ --unlabelled --teacher sapling -o small.tw\n",
+    .run = run,
+};
