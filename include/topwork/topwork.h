@@ -644,7 +644,7 @@ typedef struct tw_finetune_opts {
                                   than this; 0: not so. Default 5 */
     double rotate;             /* degrees to either side, at most. Default 0 */
     int checkpointing;  /* compute most activations twice instead of keeping them: a third of the
-                           memory for a quarter more time, about; the same bytes in f32 */
+                           memory for the time of a second forward pass; the same bytes in f32 */
     size_t randaugment; /* magnitude, at most 30, of two operations drawn for each photo
                            (Cubuk et al. 2020, as torchvision has it); 0 (default): none */
 } tw_finetune_opts;
