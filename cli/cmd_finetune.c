@@ -3,18 +3,10 @@
 #include "output.h"
 #include "report.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char default_output[] = "model.tw";
-
-typedef struct watching { /* what an epoch is told to */
-    session *s;
-    FILE *log;  /* NULL: none */
-    int failed; /* errno of the log; 0: none */
-} watching;
 
 static void read_options(const session *s, tw_finetune_opts *t)
 {
@@ -59,8 +51,9 @@ static void read_options(const session *s, tw_finetune_opts *t)
 
 /* ---- epochs -------------------------------------------------------------------------------- */
 
-static void print_epoch(const tw_epoch *e)
+static void print_epoch(const session *s, const tw_epoch *e)
 {
+    (void)s;
     if (e->epoch == 0)
         printf("head alone: validation accuracy %.3f, loss %.4f\n", e->val_accuracy, e->val_loss);
     else
@@ -68,17 +61,6 @@ static void print_epoch(const tw_epoch *e)
             "epoch %zu of %zu: loss %.4f, validation accuracy %.3f, loss %.4f, %.1f photos/s%s\n",
             e->epoch, e->epochs, e->loss, e->val_accuracy, e->val_loss, e->photos_per_second,
             e->best ? ", the best so far" : "");
-}
-
-static int told(void *user, const tw_epoch *e)
-{
-    watching *const w = user;
-    if (w->log && !w->failed) w->failed = epoch_log(w->log, e);
-    if (w->s->opts.json) return 0;
-    session_before_output(w->s);
-    print_epoch(e);
-    session_flush(w->s);
-    return 0;
 }
 
 /* ---- what came of it ----------------------------------------------------------------------- */
@@ -122,19 +104,13 @@ static int finetune(session *s, const tw_dataset *dataset, tw_finetune_opts *opt
 {
     tw_model *model = NULL;
     tw_report *report = NULL;
-    watching w = {.s = s};
-    int code = 0;
-    if (s->opts.log && !(w.log = fopen(s->opts.log, opts->resume ? "ab" : "wb")))
-        return session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(errno));
-    opts->told = told;
+    epochs w;
+    int code = epochs_open(&w, s, print_epoch);
+    if (code) return code;
+    opts->told = epochs_told;
     opts->user = &w;
     tw_status status = tw_model_finetune(s->ctx, dataset, opts, &model, &report);
-    if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
-    if (status == TW_ERR_CANCELLED && access(opts->checkpoint, F_OK) == 0)
-        session_note(s, "--resume goes on from %s", opts->checkpoint);
-    if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
-    if (code == 0 && w.failed)
-        code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
+    code = epochs_close(&w, status, opts->checkpoint);
     if (code == 0) code = session_interrupted(s);
     if (code == 0) {
         status = tw_model_save(s->ctx, model, output);

@@ -4,19 +4,11 @@
 #include "output.h"
 #include "report.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char default_output[] = "backbone.tw";
-
-typedef struct watching { /* what an epoch is told to */
-    session *s;
-    FILE *log;  /* NULL: none */
-    int failed; /* errno of the log; 0: none */
-} watching;
 
 typedef struct paths { /* of photos without labels */
     char **items;
@@ -116,27 +108,16 @@ static int list_photos(session *s, char *folder, paths *out)
 
 /* ---- epochs -------------------------------------------------------------------------------- */
 
-static void print_epoch(const tw_epoch *e, bool teacher)
+static void print_epoch(const session *s, const tw_epoch *e)
 {
     char accuracy[48] = "";
-    if (!teacher) snprintf(accuracy, sizeof accuracy, "accuracy %.3f, ", e->val_accuracy);
+    if (!s->opts.teacher) snprintf(accuracy, sizeof accuracy, "accuracy %.3f, ", e->val_accuracy);
     if (e->epoch == 0)
         printf("random weights: validation %sloss %.4f\n", accuracy, e->val_loss);
     else
         printf("epoch %zu of %zu: loss %.4f, validation %sloss %.4f, %.1f photos/s%s\n", e->epoch,
                e->epochs, e->loss, accuracy, e->val_loss, e->photos_per_second,
                e->best ? ", the best so far" : "");
-}
-
-static int told(void *user, const tw_epoch *e)
-{
-    watching *const w = user;
-    if (w->log && !w->failed) w->failed = epoch_log(w->log, e);
-    if (w->s->opts.json) return 0;
-    session_before_output(w->s);
-    print_epoch(e, w->s->opts.teacher != NULL);
-    session_flush(w->s);
-    return 0;
 }
 
 /* ---- what came of it ----------------------------------------------------------------------- */
@@ -181,19 +162,13 @@ static int pretrain(session *s, const tw_dataset *dataset, tw_pretrain_opts *opt
                     const char *output)
 {
     tw_pretrained result;
-    watching w = {.s = s};
-    int code = 0;
-    if (s->opts.log && !(w.log = fopen(s->opts.log, opts->resume ? "ab" : "wb")))
-        return session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(errno));
-    opts->told = told;
+    epochs w;
+    int code = epochs_open(&w, s, print_epoch);
+    if (code) return code;
+    opts->told = epochs_told;
     opts->user = &w;
     const tw_status status = tw_backbone_pretrain(s->ctx, dataset, opts, output, &result);
-    if (status != TW_OK) code = session_fail(s, status, PHASE_WRITE);
-    if (status == TW_ERR_CANCELLED && access(opts->checkpoint, F_OK) == 0)
-        session_note(s, "--resume goes on from %s", opts->checkpoint);
-    if (w.log && fclose(w.log) && !w.failed) w.failed = errno;
-    if (code == 0 && w.failed)
-        code = session_fail_text(s, EXIT_RESOURCE, "io", "%s: %s", s->opts.log, strerror(w.failed));
+    code = epochs_close(&w, status, opts->checkpoint);
     if (code) return code;
     session_before_output(s);
     if (s->opts.json)
