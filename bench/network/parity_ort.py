@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Class scores of ONNX models in f32 beside ONNX Runtime's, from the same file and pictures.
 
-    bench/network/parity_ort.py BUILD --ort FOLDER [NETWORK ...]
+    bench/network/parity_ort.py BUILD [NETWORK ...] --ort FOLDER
 
 torchvision's networks with random weights, exported once; two random pictures. The largest difference of a score, as a share of the largest
 score, may be 1e-4. --ort: a folder where "npm install --ignore-scripts onnxruntime-node" has been run; needs node. Swin cannot be exported
