@@ -127,6 +127,57 @@ static void test_conv_by_definition(void **state)
     for (uint32_t seed = 0; seed < 60; seed++) check_conv(seed);
 }
 
+/* ---- layouts ------------------------------------------------------------------------------- */
+
+/* A map that is read in 8 bits as a map and then, the same bytes under another layout, as tokens.
+ */
+static void test_map_and_tokens(void **state)
+{
+    enum { CHANNELS = 32 };
+    tw_ctx *ctx;
+    twi_rng rng;
+    twi_network *fused;
+    const twi_engine_opts opts = {.precision = TW_PRECISION_INT8,
+                                  .batch = BATCH,
+                                  .height = SIDE,
+                                  .width = SIDE,
+                                  .threads = 1};
+    (void)state;
+    assert_int_equal(tw_ctx_new(&ctx), TW_OK);
+    twi_rng_seed(&rng, 5);
+    builder b = builder_new(ctx, &rng, 3);
+    reserve_weights(&b, 8);
+    const uint32_t first =
+        add_conv(&b, 0, (size_t[4]){CHANNELS, 3, 3, 3}, 1, square_window(3, 1, 1), true);
+    /* not fused, being read twice: floating point, so that each reader in 8 bits converts it */
+    const uint32_t map = add_node(&b, (twi_node){.op = TWI_OP_SOFTPLUS}, 1, &first);
+    const uint32_t also = add_node(&b, (twi_node){.op = TWI_OP_SIGMOID}, 1, &first);
+    const uint32_t sum = add_node(&b, (twi_node){.op = TWI_OP_MUL}, 2, (uint32_t[2]){map, also});
+    const uint32_t tokens = add_node(&b, (twi_node){.op = TWI_OP_TOKENS}, 1, &sum);
+    twi_node dense = {.op = TWI_OP_DENSE};
+    dense.params[TWI_PARAM_WEIGHT] =
+        weight(&b, 2, (size_t[2]){CHANNELS, CHANNELS}, 0.0, sqrt(3.0 / CHANNELS));
+    const uint32_t right = add_node(&b, dense, 1, &tokens);
+    const uint32_t again =
+        add_node(&b, (twi_node){.op = TWI_OP_MAP, .size = {SIDE, SIDE}}, 1, &tokens);
+    const uint32_t conv =
+        add_conv(&b, again, (size_t[4]){CHANNELS, CHANNELS, 1, 1}, 1, square_window(1, 1, 0), true);
+    const uint32_t left = add_node(&b, (twi_node){.op = TWI_OP_TOKENS}, 1, &conv);
+    add_node(&b, (twi_node){.op = TWI_OP_MUL}, 2, (uint32_t[2]){left, right});
+    must(ctx, twi_network_for_inference(ctx, b.network, TWI_OUTPUT_FLAT, true, &fused));
+    if (calibrate(ctx, fused, &opts, BATCH, 5)) {
+        twi_engine_opts exact = opts;
+        exact.precision = TW_PRECISION_F32;
+        const outcome got = compute(ctx, fused, &opts, BATCH, 5);
+        const outcome want = compute(ctx, fused, &exact, BATCH, 5);
+        assert_true(distance(&got, &want) < 5e-2);
+        test_free(got.values), test_free(want.values);
+    }
+    twi_network_free(fused);
+    twi_network_free(b.network);
+    tw_ctx_free(ctx);
+}
+
 /* ---- ranges -------------------------------------------------------------------------------- */
 
 /* Watches pictures through a network that is one ReLU; the range of its value. */
@@ -245,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conv_by_definition),
+        cmocka_unit_test(test_map_and_tokens),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_infinite_values),
     };

@@ -156,8 +156,10 @@ tw_status twi_onednn_relabel(twi_build *b, uint32_t value, const twi_layout *lay
         st = twi_primitive_reorder(b->ctx, b->program->device, now, now, &copy);
         if (st == TW_OK) st = twi_onednn_step(b, copy, 1, &value, NULL, out);
     }
-    if (st == TW_OK) b->program->values[*out].layout = layout;
-    return st;
+    if (st != TW_OK) return st;
+    b->program->values[*out].layout = layout;
+    b->program->values[*out].eight = TWI_NO_VALUE; /* that one has the old layout */
+    return TW_OK;
 }
 
 const twi_lanes *twi_lanes_here(void)
