@@ -115,94 +115,75 @@ static tw_status wino_source(twi_build *b, twi_order *order, uint32_t *in)
     return twi_onednn_as(b, value, is_blocked ? blocked : nhwc, in);
 }
 
-static tw_status build(twi_build *b, twi_wino *conv)
+/* What the kernels do behind the products, and of what type the value then is. In 8 bits they can
+ * round only what no other activation comes after. */
+static twi_eight_end end_of(const twi_build *b)
 {
-    const twi_node *node = twi_build_node(b);
-    const twi_shape *in = &b->shapes[node->inputs[0]], *out = &b->shapes[b->node];
-    const twi_layout *layout;
-    twi_order order;
-    uint32_t source = 0;
-    tw_status st = wino_source(b, &order, &source);
-    if (st != TW_OK) return st;
-    *conv = (twi_wino){.kernels = kernels_here(twi_onednn_dtype(b)),
-                       .batch = b->program->opts.batch,
-                       .in_channels = in->dims[0],
-                       .out_channels = out->dims[0],
-                       .in_size = {in->dims[1], in->dims[2]},
-                       .out_size = {out->dims[1], out->dims[2]},
-                       .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
-                       .src = strides_of(in, order),
-                       .dst = strides_of(out, order),
-                       .src_dtype = twi_onednn_dtype(b),
-                       .src_scale = 1.0f,
-                       .end = {.relu = node->fused.op == TWI_OP_RELU,
-                               .sum = node->fused_add != TWI_NO_NODE,
-                               .dtype = twi_onednn_dtype(b),
-                               .old_dtype = twi_onednn_dtype(b),
-                               .unit = 1.0f,
-                               .old_scale = 1.0f},
-                       .threads = b->program->opts.threads};
-    twi_step step = {
-        .kind = &wino_step, .n_in = 1, .in = &source, .out = TWI_NO_VALUE, .state = conv};
-    if ((st = twi_wino_plan(b->ctx, conv)) != TW_OK) return st;
-    if ((st = pack_params(b, conv, step.params)) != TW_OK) return st;
-    st = twi_node_layout(b, b->node, twi_onednn_dtype(b), order, &layout);
-    if (st == TW_OK && conv->end.sum) st = twi_onednn_sum(b, layout, &step.out);
-    if (st == TW_OK && !conv->end.sum) st = twi_build_value(b, layout, 0, &step.out);
-    if (st == TW_OK) st = twi_build_value(b, NULL, conv->scratch_bytes, &step.scratch);
-    if (st == TW_OK) st = twi_build_step(b, &step);
-    if (st == TW_OK && !conv->end.relu && node->fused.op != TWI_OP_INPUT)
-        st = twi_onednn_activate(b, &node->fused, step.out);
-    if (st == TW_OK) twi_onednn_done(b, step.out);
+    const twi_activation *f = &twi_build_node(b)->fused;
+    const bool known = f->op == TWI_OP_INPUT || f->op == TWI_OP_RELU;
+    const twi_dtype floats = twi_onednn_dtype(b);
+    return b->eights && known ? twi_onednn_eight_end(b)
+                              : (twi_eight_end){floats, floats, 1.0f, 1.0f};
+}
+
+/* Where the source is, of what type, and in which order maps come and go. */
+typedef struct maps {
+    uint32_t source;
+    twi_order from, to;
+    float scale;
+} maps;
+
+static tw_status maps_of(twi_build *b, maps *m)
+{
+    *m = (maps){twi_input_value(b, 0), TWI_ORDER_NHWC, TWI_ORDER_NHWC, 1.0f};
+    if (twi_onednn_is_eight(b, m->source)) {
+        m->scale = b->program->values[m->source].scale;
+        return TW_OK;
+    }
+    const tw_status st = wino_source(b, &m->from, &m->source);
+    if (!b->eights) m->to = m->from;
     return st;
 }
 
-/* ---- in 8 bits ----------------------------------------------------------------------------- */
-
-/* The sum and the activation, if they are such as the kernels know; from what is 8 bits and into
- * what is, or bfloat16. */
-static tw_status build_eight(twi_build *b, twi_wino *conv)
+static twi_wino describe(const twi_build *b, const maps *m, const twi_eight_end *end)
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *in = &b->shapes[node->inputs[0]], *out = &b->shapes[b->node];
-    const twi_layout *layout;
-    twi_order order = TWI_ORDER_NHWC;
-    uint32_t source = twi_input_value(b, 0);
-    const bool known = node->fused.op == TWI_OP_INPUT || node->fused.op == TWI_OP_RELU;
-    const twi_eight_end in_floats = {twi_onednn_dtype(b), twi_onednn_dtype(b), 1.0f, 1.0f};
-    const twi_eight_end end = known ? twi_onednn_eight_end(b) : in_floats;
-    tw_status st = TW_OK;
-    *conv = (twi_wino){.kernels = kernels_here(TWI_I8), .src_scale = 1.0f};
-    if (twi_onednn_is_eight(b, source))
-        conv->src_scale = b->program->values[source].scale;
-    else
-        st = wino_source(b, &order, &source);
-    if (st != TW_OK) return st;
-    const twi_dtype from = twi_layout_dtype(twi_value_layout(b, source));
+    return (twi_wino){.kernels = kernels_here(b->eights ? TWI_I8 : twi_onednn_dtype(b)),
+                      .batch = b->program->opts.batch,
+                      .in_channels = in->dims[0],
+                      .out_channels = out->dims[0],
+                      .in_size = {in->dims[1], in->dims[2]},
+                      .out_size = {out->dims[1], out->dims[2]},
+                      .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
+                      .src = strides_of(in, m->from),
+                      .dst = strides_of(out, m->to),
+                      .src_dtype = twi_layout_dtype(twi_value_layout(b, m->source)),
+                      .src_scale = m->scale,
+                      .end = {.relu = node->fused.op == TWI_OP_RELU,
+                              .sum = node->fused_add != TWI_NO_NODE,
+                              .dtype = end->dst,
+                              .old_dtype = end->sum,
+                              .unit = 1.0f / end->dst_scale,
+                              .old_scale = end->sum_scale},
+                      .threads = b->program->opts.threads};
+}
+
+static tw_status build(twi_build *b, twi_wino *conv)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_eight_end end = end_of(b);
     const bool floats = end.dst == twi_onednn_dtype(b);
-    *conv = (twi_wino){.kernels = conv->kernels,
-                       .batch = b->program->opts.batch,
-                       .in_channels = in->dims[0],
-                       .out_channels = out->dims[0],
-                       .in_size = {in->dims[1], in->dims[2]},
-                       .out_size = {out->dims[1], out->dims[2]},
-                       .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
-                       .src = strides_of(in, order),
-                       .dst = strides_of(out, TWI_ORDER_NHWC),
-                       .src_dtype = from,
-                       .src_scale = conv->src_scale,
-                       .end = {.relu = node->fused.op == TWI_OP_RELU,
-                               .sum = node->fused_add != TWI_NO_NODE,
-                               .dtype = end.dst,
-                               .old_dtype = end.sum,
-                               .unit = 1.0f / end.dst_scale,
-                               .old_scale = end.sum_scale},
-                       .threads = b->program->opts.threads};
+    const twi_layout *layout;
+    maps m;
+    tw_status st = maps_of(b, &m);
+    if (st != TW_OK) return st;
+    *conv = describe(b, &m, &end);
     twi_step step = {
-        .kind = &wino_step, .n_in = 1, .in = &source, .out = TWI_NO_VALUE, .state = conv};
+        .kind = &wino_step, .n_in = 1, .in = &m.source, .out = TWI_NO_VALUE, .state = conv};
     if ((st = twi_wino_plan(b->ctx, conv)) != TW_OK) return st;
     if ((st = pack_params(b, conv, step.params)) != TW_OK) return st;
-    st = twi_node_layout(b, b->node, end.dst, TWI_ORDER_NHWC, &layout);
+    st = twi_node_layout(b, b->node, end.dst, m.to, &layout);
     if (st == TW_OK && conv->end.sum) st = twi_onednn_eight_sum(b, layout, &end, &step.out);
     if (st == TW_OK && !conv->end.sum) st = twi_build_value(b, layout, 0, &step.out);
     if (st == TW_OK) st = twi_build_value(b, NULL, conv->scratch_bytes, &step.scratch);
@@ -220,6 +201,6 @@ bool twi_winograd_conv(twi_build *b, tw_status *st)
     twi_wino *conv;
     if (!kernels_here(twi_onednn_dtype(b)) || !fits(b)) return false;
     *st = twi_arena_take(b->ctx, &b->program->memory, 1, &conv);
-    if (*st == TW_OK) *st = b->eights ? build_eight(b, conv) : build(b, conv);
+    if (*st == TW_OK) *st = build(b, conv);
     return true;
 }
