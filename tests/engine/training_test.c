@@ -691,6 +691,31 @@ static void test_frozen(void **state)
     trial_end(&t);
 }
 
+/* Enough channels and tiles that our own convolution takes them, on maps that a tile does not
+ * divide, padded in every way; the first of them has no gradient of its source. */
+static void test_winograd(void **state)
+{
+    (void)state;
+    for (int frozen = 0; frozen < 2; frozen++) {
+        trial t;
+        trial_start(&t, 805);
+        t.opts.batch = 5;
+        t.opts.batch_statistics = true;
+        uint32_t x = conv(&t, 0, 3, 32, 1, square_window(3, 1, 1), true);
+        x = norm(&t, conv(&t, x, 32, 48, 1, square_window(3, 1, 1), false), 48, TWI_OP_BATCH_NORM);
+        const uint32_t y = conv(&t, x, 48, 80, 1, square_window(3, 1, 2), true);
+        x = conv(&t, y, 80, 32, 1, square_window(3, 1, 0), true);
+        finish(&t, unary(&t, (twi_node){.op = TWI_OP_GLOBAL_AVG_POOL}, x));
+        bool *trained = test_calloc(t.b.network->n, sizeof *trained);
+        for (size_t i = 0; i < t.b.network->n; i++) trained[i] = !frozen || i > y;
+        t.opts.trained = trained;
+        check_onednn(&t, TW_PRECISION_F32, F32);
+        if (twi_precision_native(TW_PRECISION_BF16)) check_onednn(&t, TW_PRECISION_BF16, BF16);
+        test_free(trained);
+        trial_end(&t);
+    }
+}
+
 static void test_whole_networks(void **state)
 {
     (void)state;
@@ -798,6 +823,7 @@ int main(void)
         cmocka_unit_test(test_moves),
         cmocka_unit_test(test_transformers),
         cmocka_unit_test(test_frozen),
+        cmocka_unit_test(test_winograd),
         cmocka_unit_test(test_whole_networks),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_refusals),

@@ -4,6 +4,7 @@
 
 #include "engine/kernels/winograd.h"
 #include "engine/operators.h"
+#include "engine/training/backward.h"
 
 typedef struct trial {
     tw_ctx *ctx;
@@ -251,6 +252,105 @@ static void test_eight(void **state)
         }
 }
 
+/* ---- gradients of weights ------------------------------------------------------------------ */
+
+/* Rounding of a fused multiply-add may differ, and with it one unit in the last of 8 bits. */
+static void assert_words_near(const void *got, const void *want, size_t words, twi_dtype dtype)
+{
+    const float step = dtype == TWI_BF16 ? 0x1p-7f : 1e-5f;
+    const size_t count = dtype == TWI_BF16 ? 2 * words : words;
+    for (size_t i = 0; i < count; i++) {
+        const float a = read_element(got, i, dtype), b = read_element(want, i, dtype);
+        assert_true(fabsf(a - b) <= step * fabsf(b) + 1e-5f);
+    }
+}
+
+/* Two tiles that share their words, the second over the first. */
+static void check_gather_and_spread(trial *t)
+{
+    const size_t blocks = between(&t->rng, 1, 4), point = blocks * 16 + 5;
+    const ptrdiff_t pixel = (ptrdiff_t)(16 * blocks);
+    const twi_wino_strides strides = {0, 6 * pixel, pixel, 16};
+    const twi_wino_kernels *plain = twi_wino_plain(t->dtype);
+    float *unused;
+    void *src = random_elements(t, 36 * 16 * blocks, &unused);
+    uint32_t *got = test_malloc(TWI_WINO_POINTS * point * 4);
+    uint32_t *want = test_malloc(TWI_WINO_POINTS * point * 4);
+    for (int pass = 0; pass < 2; pass++) {
+        memset(got, 0x55, TWI_WINO_POINTS * point * 4);
+        memset(want, 0x55, TWI_WINO_POINTS * point * 4);
+        for (int odd = 0; odd < 2; odd++) {
+            const int end = pass == 0 ? 6 : 4;
+            const twi_wino_inside in = {
+                pass == 0 ? (int)between(&t->rng, 0, 1) : 0, (int)between(&t->rng, 1, (size_t)end),
+                pass == 0 ? (int)between(&t->rng, 0, 1) : 0, (int)between(&t->rng, 1, (size_t)end)};
+            (pass == 0 ? t->kernels->gather : t->kernels->spread)(src, &strides, in, blocks, got,
+                                                                  point, odd == 1);
+            (pass == 0 ? plain->gather : plain->spread)(src, &strides, in, blocks, want, point,
+                                                        odd == 1);
+        }
+        for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
+            assert_words_near(got + i * point, want + i * point, 16 * blocks, t->dtype);
+            for (size_t k = 16 * blocks; k < point; k++)
+                assert_int_equal(got[i * point + k], 0x55555555);
+        }
+    }
+    test_free(unused), test_free(src), test_free(got), test_free(want);
+}
+
+static void check_accumulate(trial *t)
+{
+    const size_t lanes16 = between(&t->rng, 1, 4), outputs = 16 * between(&t->rng, 1, 4);
+    const size_t rows = between(&t->rng, 1, 30), width = 16 * lanes16, sum_row = width + 7;
+    float *a, *b, *sum = random_floats(&t->rng, outputs * sum_row);
+    void *v = random_elements(t, 2 * rows * width, &a),
+         *m = random_elements(t, 2 * rows * outputs, &b);
+    float *want = test_malloc(outputs * sum_row * sizeof *want);
+    memcpy(want, sum, outputs * sum_row * sizeof *want);
+    twi_wino_product product = {.rows = rows,
+                                .outputs = outputs,
+                                .lanes16 = lanes16,
+                                .v = v,
+                                .m = m,
+                                .v_row = width,
+                                .m_row = outputs,
+                                .sum_row = sum_row,
+                                .sum = sum,
+                                .first = between(&t->rng, 0, 1)};
+    t->kernels->accumulate(&product);
+    product.sum = want;
+    twi_wino_plain(t->dtype)->accumulate(&product);
+    assert_true(apart(sum, want, outputs * sum_row) < 1e-6);
+    test_free(a), test_free(b), test_free(sum), test_free(v), test_free(m), test_free(want);
+}
+
+static void check_collect_and_add(trial *t)
+{
+    const size_t point = 16 + between(&t->rng, 0, 9), pixels = between(&t->rng, 1, 20);
+    const size_t pixel = 16 + between(&t->rng, 0, 9);
+    float *u = random_floats(&t->rng, TWI_WINO_POINTS * point), *floats;
+    float got[16 * 9], want[16 * 9];
+    void *src = random_elements(t, pixels * pixel, &floats);
+    t->kernels->collect(u, point, got);
+    twi_wino_plain(t->dtype)->collect(u, point, want);
+    assert_true(apart(got, want, 16 * 9) < 1e-6);
+    t->kernels->add(src, (ptrdiff_t)pixel, pixels, got);
+    for (size_t l = 0; l < 16; l++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < pixels; i++) sum += (double)floats[i * pixel + l];
+        assert_float_equal(got[l], (float)sum, 1e-5f);
+    }
+    test_free(u), test_free(src), test_free(floats);
+}
+
+static void test_gradients(void **state)
+{
+    (void)state;
+    each_kernel(check_gather_and_spread);
+    each_kernel(check_accumulate);
+    each_kernel(check_collect_and_add);
+}
+
 /* ---- the whole against the definition ------------------------------------------------------ */
 
 typedef struct problem {
@@ -328,7 +428,8 @@ static void run_wino(trial *t, const problem *p, const float *src, const float *
         write_element(in, moved(&p->in, p->blocked, i), src[i], t->maps);
     for (size_t i = 0; i < n_dst; i++)
         write_element(out, moved(&p->out, p->blocked, i), dst[i], t->maps);
-    twi_wino_pack(&conv, weights, u);
+    const twi_wino_filters filters = twi_wino_filters_of(weights, p->in.dims[0]);
+    twi_wino_pack(&conv, &filters, u);
     twi_wino_run(&conv, in, u, bias, out, scratch);
     for (size_t i = 0; i < n_dst; i++)
         dst[i] = read_element(out, moved(&p->out, p->blocked, i), t->maps);
@@ -378,12 +479,139 @@ static void test_whole(void **state)
     }
 }
 
+/* The convolution's backward pass, both gradients, against the definition. */
+typedef struct backward {
+    float *src, *gradient, *weights; /* plain; the maps rounded */
+    float *back, *of_weights, *of_bias;
+} backward;
+
+static twi_wino describe(trial *t, const problem *p)
+{
+    return (twi_wino){.kernels = t->kernels,
+                      .batch = p->batch,
+                      .in_channels = p->in.dims[0],
+                      .out_channels = p->out.dims[0],
+                      .in_size = {p->in.dims[1], p->in.dims[2]},
+                      .out_size = {p->out.dims[1], p->out.dims[2]},
+                      .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
+                      .src = strides_of(&p->in, p->blocked),
+                      .dst = strides_of(&p->out, !p->blocked),
+                      .src_dtype = t->maps,
+                      .src_scale = 1.0f,
+                      .end = {.dtype = t->maps, .unit = 1.0f},
+                      .threads = between(&t->rng, 1, 3)};
+}
+
+static void run_weights(trial *t, const problem *p, const backward *b)
+{
+    const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
+    void *in = test_malloc(n_src * 4), *gradient = test_malloc(n_dst * 4);
+    twi_wino_weights plan = {.conv = describe(t, p)};
+    must(t->ctx, twi_wino_plan(t->ctx, &plan.conv));
+    must(t->ctx, twi_wino_weights_plan(t->ctx, &plan));
+    for (size_t i = 0; i < n_src; i++)
+        write_element(in, moved(&p->in, p->blocked, i), b->src[i], t->maps);
+    for (size_t i = 0; i < n_dst; i++)
+        write_element(gradient, moved(&p->out, !p->blocked, i), b->gradient[i], t->maps);
+    void *scratch = test_malloc(plan.scratch_bytes);
+    memset(scratch, 0xff, plan.scratch_bytes); /* not a number, where nothing is written */
+    const twi_wino_weights_args args = {in, gradient, b->of_weights, b->of_bias, scratch};
+    twi_wino_weights_run(&plan, &args);
+    if (plan.conv.threads != 2) { /* whatever their number: the same bytes */
+        const size_t count = 9 * p->in.dims[0] * p->out.dims[0];
+        float *again = test_malloc(count * sizeof *again);
+        const twi_wino_weights_args second = {in, gradient, again, NULL, scratch};
+        plan.conv.threads = 2;
+        twi_wino_weights_run(&plan, &second);
+        assert_memory_equal(again, b->of_weights, count * sizeof *again);
+        test_free(again);
+    }
+    test_free(in), test_free(gradient), test_free(scratch);
+}
+
+/* The gradient of the source: a convolution of the gradient with turned filters. */
+static void run_back(trial *t, const problem *p, const backward *b)
+{
+    problem turned = {.in = p->out, .out = p->in, .batch = p->batch, .blocked = p->blocked};
+    for (int i = 0; i < 2; i++) turned.node.window.pad_begin[i] = 2 - p->node.window.pad_begin[i];
+    const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
+    twi_wino conv = describe(t, &turned);
+    float *zeros = test_calloc(p->in.dims[0], sizeof *zeros);
+    must(t->ctx, twi_wino_plan(t->ctx, &conv));
+    void *from = test_malloc(n_dst * 4), *to = test_malloc(n_src * 4);
+    void *u = test_malloc(twi_wino_packed_bytes(&conv)), *scratch = test_malloc(conv.scratch_bytes);
+    const twi_wino_filters filters = twi_wino_filters_back(b->weights, p->in.dims[0]);
+    for (size_t i = 0; i < n_dst; i++)
+        write_element(from, moved(&p->out, p->blocked, i), b->gradient[i], t->maps);
+    twi_wino_pack(&conv, &filters, u);
+    twi_wino_run(&conv, from, u, zeros, to, scratch);
+    for (size_t i = 0; i < n_src; i++)
+        b->back[i] = read_element(to, moved(&p->in, !p->blocked, i), t->maps);
+    test_free(from), test_free(to), test_free(u), test_free(scratch), test_free(zeros);
+}
+
+static void check_backward(trial *t)
+{
+    problem p = random_problem(&t->rng);
+    const size_t n_src = count_of(&p, &p.in), n_dst = count_of(&p, &p.out), out = p.out.dims[0];
+    const size_t n_weights = 9 * p.in.dims[0] * out;
+    backward got, want = {.back = test_malloc(n_src * 4),
+                          .of_weights = test_malloc(n_weights * 4),
+                          .of_bias = test_malloc(out * 4)};
+    test_free(random_elements(t, n_src, &want.src));
+    test_free(random_elements(t, n_dst, &want.gradient));
+    want.weights = random_floats(&t->rng, n_weights);
+    got = want;
+    got.back = test_malloc(n_src * 4), got.of_weights = test_malloc(n_weights * 4);
+    got.of_bias = test_malloc(out * 4);
+    const float *in[1] = {want.src}, *params[TWI_PARAMS] = {want.weights};
+    float *grad_in[1] = {want.back}, *grad_params[TWI_PARAMS] = {want.of_weights, want.of_bias};
+    const twi_backward_args args = {.node = &p.node,
+                                    .batch = p.batch,
+                                    .in_shapes = &p.in,
+                                    .out_shape = p.out,
+                                    .in = in,
+                                    .params = params,
+                                    .grad_out = want.gradient,
+                                    .grad_in = grad_in,
+                                    .grad_params = grad_params};
+    twi_back_conv(&args);
+    run_weights(t, &p, &got);
+    run_back(t, &p, &got);
+    const double most = t->dtype == TWI_F32 ? 2e-6 : 1.6e-2;
+    assert_true(apart(got.of_weights, want.of_weights, n_weights) < most);
+    assert_true(apart(got.of_bias, want.of_bias, out) < 1e-6);
+    assert_true(apart(got.back, want.back, n_src) < most);
+    test_free(want.src), test_free(want.gradient), test_free(want.weights);
+    test_free(want.back), test_free(want.of_weights), test_free(want.of_bias);
+    test_free(got.back), test_free(got.of_weights), test_free(got.of_bias);
+}
+
+static void test_backward(void **state)
+{
+    (void)state;
+    const twi_dtype dtypes[] = {TWI_F32, TWI_BF16};
+    for (size_t d = 0; d < 2; d++) {
+        const twi_wino_kernels *list[2];
+        const size_t n = kernels_here(list, dtypes[d]);
+        for (size_t k = 0; k < n; k++)
+            for (uint32_t seed = 0; seed < 20; seed++) {
+                trial t = {.dtype = dtypes[d], .maps = dtypes[d], .kernels = list[k]};
+                twi_rng_seed(&t.rng, 2000 + seed);
+                assert_int_equal(tw_ctx_new(&t.ctx), TW_OK);
+                check_backward(&t);
+                tw_ctx_free(t.ctx);
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_multiply), cmocka_unit_test(test_input),
-        cmocka_unit_test(test_output),   cmocka_unit_test(test_eight),
-        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_multiply),  cmocka_unit_test(test_input),
+        cmocka_unit_test(test_output),    cmocka_unit_test(test_eight),
+        cmocka_unit_test(test_gradients), cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_backward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

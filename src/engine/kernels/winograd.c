@@ -72,9 +72,26 @@ static float *row_scales(const twi_wino *c, unsigned char *v)
 
 /* ---- weights ------------------------------------------------------------------------------- */
 
+/* Outputs in the group that begins with output `group`. */
+static size_t group_width(const twi_wino *c, size_t group)
+{
+    return smaller(TWI_WINO_GROUP, c->out_channels - group);
+}
+
+/* Where the matrix of point i of a group begins, in elements. Whoever packs writes to all 36 points
+ * in turn: were they a power of two apart, they would push each other out of the cache. */
+static size_t matrix_at(const twi_wino *c, size_t group, size_t i)
+{
+    const size_t size = c->kernels->element;
+    return TWI_WINO_POINTS * (group / TWI_WINO_GROUP) *
+               odd_lines(c->in_channels * TWI_WINO_GROUP, size) +
+           i * odd_lines(c->in_channels * group_width(c, group), size);
+}
+
 static size_t matrix_bytes(const twi_wino *c)
 {
-    return TWI_WINO_POINTS * c->in_channels * c->out_channels * c->kernels->element;
+    const size_t last = (c->out_channels - 1) / TWI_WINO_GROUP * TWI_WINO_GROUP;
+    return matrix_at(c, last, TWI_WINO_POINTS) * c->kernels->element;
 }
 
 /* In 8 bits scales and starts of each column follow the matrices, in their order. */
@@ -94,21 +111,28 @@ static uint16_t rounded(float value)
     return (uint16_t)((nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-/* Groups of up to 64 output channels; in each the 36 points; in each, for float32, [in][out], for
- * bfloat16 pairs of input channels next to each other: [in / 2][out][2]. */
+typedef float filter_row[TWI_WINO_LANES];
+
+/* Filters of 16 outputs from out on and two inputs from in on. Groups of up to 64 output channels;
+ * in each the 36 points; in each, for float32, [in][out], for bfloat16 pairs of input channels next
+ * to each other: [in / 2][out][2]. */
 static void store_filters(const twi_wino *c, size_t in, size_t out,
-                          const float from[TWI_WINO_POINTS][TWI_WINO_LANES], void *u)
+                          const filter_row from[2][TWI_WINO_POINTS], void *u)
 {
     const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
-    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t width = group_width(c, group);
     for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
-        const size_t start = (TWI_WINO_POINTS * group + i * width) * c->in_channels;
+        const size_t at = matrix_at(c, group, i) + in * width;
         if (c->kernels->element == sizeof(float)) {
-            float *to = (float *)u + start + in * width + (out - group);
-            memcpy(to, from[i], sizeof from[i]);
+            float *to = (float *)u + at + (out - group);
+            memcpy(to, from[0][i], sizeof from[0][i]);
+            memcpy(to + width, from[1][i], sizeof from[1][i]);
         } else {
-            uint16_t *to = (uint16_t *)u + start + (in / 2 * width + (out - group)) * 2 + in % 2;
-            for (size_t l = 0; l < TWI_WINO_LANES; l++) to[2 * l] = rounded(from[i][l]);
+            uint16_t *to = (uint16_t *)u + at + (out - group) * 2;
+            for (size_t l = 0; l < TWI_WINO_LANES; l++) {
+                to[2 * l] = rounded(from[0][i][l]);
+                to[2 * l + 1] = rounded(from[1][i][l]);
+            }
         }
     }
 }
@@ -120,10 +144,9 @@ static void store_eights(const twi_wino *c, size_t in, size_t out,
                          int32_t sums[TWI_WINO_POINTS][TWI_WINO_LANES], int8_t *u)
 {
     const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
-    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t width = group_width(c, group);
     for (size_t i = 0; i < TWI_WINO_POINTS; i++) {
-        const size_t start = (TWI_WINO_POINTS * group + i * width) * c->in_channels;
-        int8_t *to = u + start + (in / 4 * width + (out - group)) * 4 + in % 4;
+        int8_t *to = u + matrix_at(c, group, i) + (in / 4 * width + (out - group)) * 4 + in % 4;
         for (size_t l = 0; l < TWI_WINO_LANES; l++) {
             const int8_t value = (int8_t)lrintf(from[i][l] * inverse[i][l]);
             to[4 * l] = value;
@@ -132,18 +155,27 @@ static void store_eights(const twi_wino *c, size_t in, size_t out,
     }
 }
 
+twi_wino_filters twi_wino_filters_of(const float *weights, size_t in_channels)
+{
+    return (twi_wino_filters){weights, (ptrdiff_t)in_channels * 9, 9, 1};
+}
+
+twi_wino_filters twi_wino_filters_back(const float *weights, size_t in_channels)
+{
+    return (twi_wino_filters){weights + 8, 9, (ptrdiff_t)in_channels * 9, -1};
+}
+
 typedef struct packing {
     const twi_wino *conv;
-    const float *weights;
+    const twi_wino_filters *filters;
     void *u;
 } packing;
 
-typedef float filter_row[TWI_WINO_LANES];
-
 static void filters_of(const packing *p, size_t in, size_t out, filter_row u[TWI_WINO_POINTS])
 {
-    const size_t depth = p->conv->in_channels;
-    p->conv->kernels->filters(p->weights + (out * depth + in) * 9, depth * 9, u);
+    const twi_wino_filters *f = p->filters;
+    p->conv->kernels->filters(f->at + (ptrdiff_t)out * f->out + (ptrdiff_t)in * f->in, f->out,
+                              f->step, u);
 }
 
 /* 16 outputs in 8 bits. Filters are worked out twice: to find the largest, and to round them. */
@@ -154,7 +186,7 @@ static void pack_eights(const packing *p, size_t out)
     float inverse[TWI_WINO_POINTS][TWI_WINO_LANES];
     int32_t sums[TWI_WINO_POINTS][TWI_WINO_LANES] = {{0}};
     const size_t group = out / TWI_WINO_GROUP * TWI_WINO_GROUP;
-    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t width = group_width(c, group);
     float *scales = (float *)(void *)((unsigned char *)p->u + matrix_bytes(c));
     int32_t *starts = (int32_t *)(void *)(scales + TWI_WINO_POINTS * c->out_channels);
     for (size_t in = 0; in < c->in_channels; in++) {
@@ -186,17 +218,18 @@ static void pack_share(void *user, size_t member, size_t members)
     twi_team_share(p->conv->out_channels / TWI_WINO_LANES, member, members, &begin, &end);
     for (size_t out = begin * TWI_WINO_LANES; out < end * TWI_WINO_LANES; out += TWI_WINO_LANES) {
         if (eight) pack_eights(p, out);
-        for (size_t in = 0; !eight && in < p->conv->in_channels; in++) {
-            float u[TWI_WINO_POINTS][TWI_WINO_LANES];
-            filters_of(p, in, out, u);
-            store_filters(p->conv, in, out, (const filter_row *)u, p->u);
+        for (size_t in = 0; !eight && in < p->conv->in_channels; in += 2) {
+            filter_row u[2][TWI_WINO_POINTS];
+            filters_of(p, in, out, u[0]);
+            filters_of(p, in + 1, out, u[1]);
+            store_filters(p->conv, in, out, (const filter_row(*)[TWI_WINO_POINTS])u, p->u);
         }
     }
 }
 
-void twi_wino_pack(const twi_wino *c, const float *weights, void *u)
+void twi_wino_pack(const twi_wino *c, const twi_wino_filters *filters, void *u)
 {
-    packing p = {c, weights, u};
+    packing p = {c, filters, u};
     twi_team_run(c->threads, pack_share, &p);
 }
 
@@ -210,16 +243,11 @@ typedef struct job {
     atomic_size_t next; /* chunk that nobody has taken yet, when each works on its own */
 } job;
 
-/* Where a tile begins: its picture, and the row and column of its first output. */
-typedef struct place {
-    size_t image, row, column;
-} place;
-
-static place tile_place(const twi_wino *c, size_t tile)
+twi_wino_place twi_wino_tile(const twi_wino *c, size_t tile)
 {
     const size_t across = tile % c->tiles_across, rest = tile / c->tiles_across;
-    return (place){rest / c->tiles_down, rest % c->tiles_down * TWI_WINO_OUT,
-                   across * TWI_WINO_OUT};
+    return (twi_wino_place){rest / c->tiles_down, rest % c->tiles_down * TWI_WINO_OUT,
+                            across * TWI_WINO_OUT};
 }
 
 static int clamp(ptrdiff_t value, int most)
@@ -227,21 +255,37 @@ static int clamp(ptrdiff_t value, int most)
     return value < 0 ? 0 : value > most ? most : (int)value;
 }
 
+ptrdiff_t twi_wino_tile_source(const twi_wino *c, size_t tile, twi_wino_inside *inside)
+{
+    const twi_wino_place at = twi_wino_tile(c, tile);
+    const ptrdiff_t row = (ptrdiff_t)at.row - (ptrdiff_t)c->pad[0];
+    const ptrdiff_t column = (ptrdiff_t)at.column - (ptrdiff_t)c->pad[1];
+    const ptrdiff_t offset =
+        (ptrdiff_t)at.image * c->src.image + row * c->src.row + column * c->src.pixel;
+    *inside = (twi_wino_inside){
+        clamp(-row, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[0] - row, TWI_WINO_IN),
+        clamp(-column, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[1] - column, TWI_WINO_IN)};
+    return offset * (ptrdiff_t)twi_dtype_size(c->src_dtype);
+}
+
+ptrdiff_t twi_wino_tile_outputs(const twi_wino *c, size_t tile, twi_wino_inside *inside)
+{
+    const twi_wino_place at = twi_wino_tile(c, tile);
+    const ptrdiff_t offset = (ptrdiff_t)at.image * c->dst.image + (ptrdiff_t)at.row * c->dst.row +
+                             (ptrdiff_t)at.column * c->dst.pixel;
+    *inside = (twi_wino_inside){0, clamp((ptrdiff_t)(c->out_size[0] - at.row), TWI_WINO_OUT), 0,
+                                clamp((ptrdiff_t)(c->out_size[1] - at.column), TWI_WINO_OUT)};
+    return offset * (ptrdiff_t)twi_dtype_size(c->end.dtype);
+}
+
 /* tile of the chunk whose matrix is v; floats: room for one tile, in 8 bits. */
 static void transform_in(const job *j, size_t tile, size_t of_chunk, unsigned char *v,
                          float *floats)
 {
     const twi_wino *c = j->conv;
-    const place at = tile_place(c, tile);
-    const ptrdiff_t row = (ptrdiff_t)at.row - (ptrdiff_t)c->pad[0];
-    const ptrdiff_t column = (ptrdiff_t)at.column - (ptrdiff_t)c->pad[1];
-    const twi_wino_inside inside = {
-        clamp(-row, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[0] - row, TWI_WINO_IN),
-        clamp(-column, TWI_WINO_IN), clamp((ptrdiff_t)c->in_size[1] - column, TWI_WINO_IN)};
-    const ptrdiff_t offset =
-        (ptrdiff_t)at.image * c->src.image + row * c->src.row + column * c->src.pixel;
-    const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(c->src_dtype);
-    const void *src = (const void *)((uintptr_t)j->src + (uintptr_t)(offset * size));
+    twi_wino_inside inside;
+    const uintptr_t offset = (uintptr_t)twi_wino_tile_source(c, tile, &inside);
+    const void *src = (const void *)((uintptr_t)j->src + offset);
     const size_t blocks = c->in_channels / TWI_WINO_LANES;
     unsigned char *to = v + of_chunk * c->in_channels * c->kernels->element;
     if (!c->kernels->quantise) {
@@ -259,7 +303,7 @@ static void multiply_point(const job *j, size_t group, size_t i, size_t from, si
                            unsigned char *v, float *m)
 {
     const twi_wino *c = j->conv;
-    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t width = group_width(c, group);
     const size_t size = c->kernels->element, column = TWI_WINO_POINTS * group + i * width;
     const float *scales = (const float *)(const void *)(j->u + matrix_bytes(c));
     const int32_t *starts =
@@ -269,7 +313,7 @@ static void multiply_point(const job *j, size_t group, size_t i, size_t from, si
                                   eight ? scales + column : NULL, eight ? starts + column : NULL};
     c->kernels->multiply(count, c->in_channels, width / TWI_WINO_LANES,
                          v + (i * c->v_point + from * c->in_channels) * size,
-                         j->u + column * c->in_channels * size, eight ? &both : NULL,
+                         j->u + matrix_at(c, group, i) * size, eight ? &both : NULL,
                          m + i * c->m_point);
 }
 
@@ -279,20 +323,15 @@ static void multiply_block(const job *j, size_t group, size_t first, size_t from
                            unsigned char *v, float *m)
 {
     const twi_wino *c = j->conv;
-    const size_t width = smaller(TWI_WINO_GROUP, c->out_channels - group);
+    const size_t width = group_width(c, group);
     const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(c->end.dtype);
     for (size_t i = 0; i < TWI_WINO_POINTS; i++) multiply_point(j, group, i, from, count, v, m);
     for (size_t t = 0; t < count; t++) {
-        const place at = tile_place(c, first + from + t);
-        const twi_wino_inside inside = {
-            0, clamp((ptrdiff_t)(c->out_size[0] - at.row), TWI_WINO_OUT), 0,
-            clamp((ptrdiff_t)(c->out_size[1] - at.column), TWI_WINO_OUT)};
-        const ptrdiff_t offset = (ptrdiff_t)at.image * c->dst.image +
-                                 (ptrdiff_t)at.row * c->dst.row +
-                                 (ptrdiff_t)at.column * c->dst.pixel +
-                                 (ptrdiff_t)(group / TWI_WINO_LANES) * c->dst.block;
+        twi_wino_inside inside;
+        const ptrdiff_t tile = twi_wino_tile_outputs(c, first + from + t, &inside);
+        const ptrdiff_t block = (ptrdiff_t)(group / TWI_WINO_LANES) * c->dst.block;
         c->kernels->output(m + t * TWI_WINO_GROUP, c->m_point, width / TWI_WINO_LANES,
-                           j->bias + group, &c->end, inside, &c->dst, j->dst + offset * size);
+                           j->bias + group, &c->end, inside, &c->dst, j->dst + tile + block * size);
     }
 }
 

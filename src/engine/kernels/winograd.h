@@ -57,11 +57,23 @@ typedef struct twi_wino_scales {
     const int32_t *start; /* [16 * lanes16]: rows are stored 128 too high */
 } twi_wino_scales;
 
+/* sum [outputs, 16 * lanes16] += m' v over rows, of words of 32 bits: a float32, or two bfloat16 of
+ * two tiles. */
+typedef struct twi_wino_product {
+    size_t rows, outputs, lanes16; /* lanes16: 1 to 4 */
+    const void *v, *m;             /* [rows, 16 * lanes16], [rows, outputs] */
+    size_t v_row, m_row, sum_row;  /* from a row to the next, in words */
+    float *sum;
+    bool first; /* sum is written, not added to */
+} twi_wino_product;
+
 /* What one instruction set computes with. Matrices have elements of element bytes. */
 typedef struct twi_wino_kernels {
     size_t element;
-    /* u = G g G' for the filters g [3, 3] of 16 outputs, the next output's stride floats on. */
-    void (*filters)(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES]);
+    /* u = G g G' for the filters g [3, 3] of 16 outputs, the next output's stride floats on; the
+     * nine of a filter are step apart, 1 or -1. */
+    void (*filters)(const float *g, ptrdiff_t stride, ptrdiff_t step,
+                    float u[TWI_WINO_POINTS][TWI_WINO_LANES]);
     /* n_blocks times 16 channels of a tile: src at its top left pixel, which may lie outside -> v,
      * points v_point elements apart, blocks 16 elements apart. dtype is src's; v has the matrices'
      * type, or is float32 where they have 8 bits. */
@@ -79,6 +91,20 @@ typedef struct twi_wino_kernels {
     void (*output)(const float *m, size_t m_point, size_t lanes16, const float *bias,
                    const twi_wino_end *end, twi_wino_inside inside, const twi_wino_strides *strides,
                    void *dst);
+    /* What follows is for gradients of weights, and NULL where matrices have 8 bits.
+     *
+     * As input, v in words: with bfloat16 the tile is the lower (odd false, the upper becomes zero)
+     * or the upper half of each. */
+    void (*gather)(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                   size_t n_blocks, void *v, size_t v_point, bool odd);
+    /* The transpose of what output does: gradients of 4 x 4 outputs -> those of the 36 sums. */
+    void (*spread)(const void *gradient, const twi_wino_strides *strides, twi_wino_inside inside,
+                   size_t n_blocks, void *m, size_t m_point, bool odd);
+    void (*accumulate)(const twi_wino_product *product);
+    /* The transpose of what filters does: u, 16 inputs at 36 points -> weights [16, 3, 3]. */
+    void (*collect)(const float *u, size_t u_point, float *weights);
+    /* sums [16] of the 16 channels of count pixels. */
+    void (*add)(const void *src, ptrdiff_t pixel, size_t count, float sums[TWI_WINO_LANES]);
 } twi_wino_kernels;
 
 /* Plain C, for tests and as the definition; AVX-512 (NULL where this build has none). dtype of the
@@ -108,12 +134,56 @@ typedef struct twi_wino {
 /* Works out the tiling; TW_ERR_NOMEM when sizes do not fit. */
 tw_status twi_wino_plan(tw_ctx *ctx, twi_wino *conv);
 
-/* Weights [out, in, 3, 3] -> u, twi_wino_packed_bytes() of it. */
+/* Where filter [3, 3] of output o and input i is: at + o * out + i * in floats, its nine step (1 or
+ * -1) apart. */
+typedef struct twi_wino_filters {
+    const float *at;
+    ptrdiff_t out, in, step;
+} twi_wino_filters;
+
+/* Of weights [out, in, 3, 3]: as they are; and as the convolution has them that takes gradients of
+ * outputs to gradients of inputs: inputs and outputs change places and filters turn by 180 degrees.
+ * in_channels: of the weights. */
+twi_wino_filters twi_wino_filters_of(const float *weights, size_t in_channels);
+twi_wino_filters twi_wino_filters_back(const float *weights, size_t in_channels);
+
+/* Filters -> u, twi_wino_packed_bytes() of it. */
 size_t twi_wino_packed_bytes(const twi_wino *conv);
-void twi_wino_pack(const twi_wino *conv, const float *weights, void *u);
+void twi_wino_pack(const twi_wino *conv, const twi_wino_filters *filters, void *u);
 
 /* bias [out_channels]; scratch [scratch_bytes]. */
 void twi_wino_run(const twi_wino *conv, const void *src, const void *u, const float *bias,
                   void *dst, void *scratch);
+
+/* The gradient of the weights of conv, which twi_wino_plan() has seen; its src is the source, its
+ * dst the gradient of the outputs, both of the matrices' type. It does not depend on the number of
+ * threads. */
+typedef struct twi_wino_weights {
+    twi_wino conv;
+    /* Set by twi_wino_weights_plan(). */
+    size_t chunk, rows; /* tiles transformed before they are multiplied; their words */
+    size_t v_point, m_point, u_point, scratch_bytes;
+} twi_wino_weights;
+
+tw_status twi_wino_weights_plan(tw_ctx *ctx, twi_wino_weights *plan);
+
+/* weights [out, in, 3, 3] and, unless NULL, bias [out] are written; scratch [scratch_bytes]. */
+typedef struct twi_wino_weights_args {
+    const void *src, *gradient;
+    float *weights, *bias;
+    void *scratch;
+} twi_wino_weights_args;
+void twi_wino_weights_run(const twi_wino_weights *plan, const twi_wino_weights_args *args);
+
+/* Where a tile begins: its picture, and the row and column of its first output. */
+typedef struct twi_wino_place {
+    size_t image, row, column;
+} twi_wino_place;
+twi_wino_place twi_wino_tile(const twi_wino *conv, size_t tile);
+/* Where its 6 x 6 inputs begin, in bytes from the source, which may be outside of the picture, and
+ * which of them are inside. */
+ptrdiff_t twi_wino_tile_source(const twi_wino *conv, size_t tile, twi_wino_inside *inside);
+/* Its 4 x 4 outputs likewise. */
+ptrdiff_t twi_wino_tile_outputs(const twi_wino *conv, size_t tile, twi_wino_inside *inside);
 
 #endif

@@ -1,76 +1,8 @@
 /* winograd_avx512.c - the kernels for AVX-512, and AVX512-BF16. Compiled with those instruction
  * sets on: call it only where oneDNN reports them. */
-#include "engine/kernels/winograd.h"
+#include "engine/kernels/winograd_avx512.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
-
-#include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* What is a dtype here is a constant in every caller: one text, several kernels. */
-INLINE __m512 load(const void *at, ptrdiff_t i, twi_dtype dtype)
-{
-    if (dtype == TWI_F32) return _mm512_loadu_ps((const float *)at + i);
-    if (dtype == TWI_BF16) {
-        const __m256i bits = _mm256_loadu_si256((const __m256i *)((const uint16_t *)at + i));
-        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-    }
-    const __m128i bytes = _mm_loadu_si128((const __m128i *)((const uint8_t *)at + i));
-    return _mm512_cvtepi32_ps(dtype == TWI_U8 ? _mm512_cvtepu8_epi32(bytes)
-                                              : _mm512_cvtepi8_epi32(bytes));
-}
-
-INLINE void store(void *at, ptrdiff_t i, __m512 value, twi_dtype dtype)
-{
-    if (dtype == TWI_F32) {
-        _mm512_storeu_ps((float *)at + i, value);
-    } else if (dtype == TWI_BF16) {
-        _mm256_storeu_si256((__m256i *)((uint16_t *)at + i), (__m256i)_mm512_cvtneps_pbh(value));
-    } else {
-        const __m512i whole = _mm512_cvtps_epi32(value);
-        const __m128i bytes =
-            dtype == TWI_U8
-                ? _mm512_cvtusepi32_epi8(_mm512_max_epi32(whole, _mm512_setzero_si512()))
-                : _mm512_cvtsepi32_epi8(whole);
-        _mm_storeu_si128((__m128i *)((uint8_t *)at + i), bytes);
-    }
-}
-
-/* In bytes. */
-INLINE ptrdiff_t size_of(twi_dtype dtype)
-{
-    return dtype == TWI_F32 ? 4 : dtype == TWI_BF16 ? 2 : 1;
-}
-
-typedef struct constants { /* see winograd_plain.c */
-    __m512 a, b, a2, b2, a3, b3, product, sum;
-} constants;
-
-INLINE constants constants_get(void)
-{
-    const double a = TWI_WINO_A, b = TWI_WINO_B;
-    return (constants){.a = _mm512_set1_ps((float)a),
-                       .b = _mm512_set1_ps((float)b),
-                       .a2 = _mm512_set1_ps((float)(a * a)),
-                       .b2 = _mm512_set1_ps((float)(b * b)),
-                       .a3 = _mm512_set1_ps((float)(a * a * a)),
-                       .b3 = _mm512_set1_ps((float)(b * b * b)),
-                       .product = _mm512_set1_ps((float)(a * a * b * b)),
-                       .sum = _mm512_set1_ps((float)(a * a + b * b))};
-}
-
-INLINE void input_1d(const constants *c, const __m512 x[6], __m512 t[6])
-{
-    const __m512 p = _mm512_fnmadd_ps(c->b2, x[2], x[4]), q = _mm512_fnmadd_ps(c->b2, x[1], x[3]);
-    const __m512 r = _mm512_fnmadd_ps(c->a2, x[2], x[4]), s = _mm512_fnmadd_ps(c->a2, x[1], x[3]);
-    t[0] = _mm512_fmadd_ps(c->product, x[0], _mm512_fnmadd_ps(c->sum, x[2], x[4]));
-    t[1] = _mm512_fmadd_ps(c->a, q, p);
-    t[2] = _mm512_fnmadd_ps(c->a, q, p);
-    t[3] = _mm512_fmadd_ps(c->b, s, r);
-    t[4] = _mm512_fnmadd_ps(c->b, s, r);
-    t[5] = _mm512_fmadd_ps(c->product, x[1], _mm512_fnmadd_ps(c->sum, x[3], x[5]));
-}
 
 INLINE void output_1d(const constants *c, const __m512 m[6], __m512 y[4])
 {
@@ -100,71 +32,23 @@ INLINE void weight_1d(const __m512 x[3], __m512 t[6])
     t[5] = x[2];
 }
 
-static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES])
+static void filters(const float *g, ptrdiff_t stride, ptrdiff_t step,
+                    float u[TWI_WINO_POINTS][TWI_WINO_LANES])
 {
+    const __m512i lanes =
+        _mm512_mullo_epi32(_mm512_set1_epi32((int)stride),
+                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
     __m512 half[TWI_WINO_IN][3], t[TWI_WINO_IN]; /* [point][column] */
     for (int x = 0; x < 3; x++) {
         __m512 column[3];
-        for (int y = 0; y < 3; y++) {
-            float side_by_side[TWI_WINO_LANES];
-            for (size_t l = 0; l < TWI_WINO_LANES; l++)
-                side_by_side[l] = g[l * stride + (size_t)(3 * y + x)];
-            column[y] = _mm512_loadu_ps(side_by_side);
-        }
+        for (int y = 0; y < 3; y++)
+            column[y] = _mm512_i32gather_ps(lanes, g + (3 * y + x) * step, sizeof *g);
         weight_1d(column, t);
         for (int i = 0; i < TWI_WINO_IN; i++) half[i][x] = t[i];
     }
     for (int i = 0; i < TWI_WINO_IN; i++) {
         weight_1d(half[i], t);
         for (int j = 0; j < TWI_WINO_IN; j++) _mm512_storeu_ps(u[i * TWI_WINO_IN + j], t[j]);
-    }
-}
-
-/* whole: the tile is inside the picture, a constant too. */
-INLINE void input_16(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                     void *v, size_t v_point, twi_dtype from, twi_dtype to, bool whole)
-{
-    const constants c = constants_get();
-    const ptrdiff_t size = size_of(from);
-    __m512 down[TWI_WINO_IN][TWI_WINO_IN]; /* [point][column] */
-    /* The columns that the next tile to the right does not share: without this a third of the time
-     * is spent waiting for them. */
-    for (int y = 0; whole && y < TWI_WINO_IN; y++)
-        for (int x = TWI_WINO_IN; x < TWI_WINO_IN + TWI_WINO_OUT; x++)
-            _mm_prefetch((const char *)src + (y * strides->row + x * strides->pixel) * size,
-                         _MM_HINT_T0);
-    for (int x = 0; x < TWI_WINO_IN; x++) {
-        __m512 d[TWI_WINO_IN], t[TWI_WINO_IN];
-        const bool column = whole || (x >= inside.column_first && x < inside.column_end);
-        for (int y = 0; y < TWI_WINO_IN; y++) {
-            const bool pixel = whole || (column && y >= inside.row_first && y < inside.row_end);
-            d[y] = pixel ? load(src, y * strides->row + x * strides->pixel, from)
-                         : _mm512_setzero_ps();
-        }
-        input_1d(&c, d, t);
-        for (int i = 0; i < TWI_WINO_IN; i++) down[i][x] = t[i];
-    }
-    for (int i = 0; i < TWI_WINO_IN; i++) {
-        __m512 t[TWI_WINO_IN];
-        input_1d(&c, down[i], t);
-        for (int j = 0; j < TWI_WINO_IN; j++)
-            store(v, (ptrdiff_t)((size_t)(i * TWI_WINO_IN + j) * v_point), t[j], to);
-    }
-}
-
-INLINE void input(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
-                  size_t n_blocks, void *v, size_t v_point, twi_dtype from, twi_dtype to)
-{
-    const uintptr_t size = (uintptr_t)size_of(from);
-    const bool whole = inside.row_first == 0 && inside.row_end == TWI_WINO_IN &&
-                       inside.column_first == 0 && inside.column_end == TWI_WINO_IN;
-    for (size_t i = 0; i < n_blocks; i++) {
-        const void *at = (const void *)((uintptr_t)src + i * (uintptr_t)strides->block * size);
-        void *into = (char *)v + i * TWI_WINO_LANES * (size_t)size_of(to);
-        if (whole)
-            input_16(at, strides, inside, into, v_point, from, to, true);
-        else
-            input_16(at, strides, inside, into, v_point, from, to, false);
     }
 }
 
@@ -386,7 +270,7 @@ INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *
                                twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
     {                                                                                              \
         (void)dtype;                                                                               \
-        input(src, strides, inside, n_blocks, v, v_point, type, type);                             \
+        input(src, strides, inside, n_blocks, v, v_point, type, type, PLACE_CLOSE);                \
     }                                                                                              \
     MULTIPLY(suffix, type)                                                                         \
     static void output_##suffix(const float *m, size_t m_point, size_t lanes16, const float *bias, \
@@ -395,9 +279,16 @@ INLINE void output(const float *m, size_t m_point, size_t lanes16, const float *
     {                                                                                              \
         output(m, m_point, lanes16, bias, end, inside, strides, dst, type);                        \
     }                                                                                              \
-    static const twi_wino_kernels kernels_##suffix = {type == TWI_BF16 ? 2 : 4, filters,           \
-                                                      input_##suffix,           NULL,              \
-                                                      multiply_##suffix,        output_##suffix};
+    static const twi_wino_kernels kernels_##suffix = {.element = type == TWI_BF16 ? 2 : 4,         \
+                                                      .filters = filters,                          \
+                                                      .input = input_##suffix,                     \
+                                                      .multiply = multiply_##suffix,               \
+                                                      .output = output_##suffix,                   \
+                                                      .gather = twi_wino_gather_##suffix,          \
+                                                      .spread = twi_wino_spread_##suffix,          \
+                                                      .accumulate = twi_wino_accumulate_##suffix,  \
+                                                      .collect = twi_wino_collect,                 \
+                                                      .add = twi_wino_add_##suffix};
 
 KERNELS(f32, TWI_F32)
 KERNELS(bf16, TWI_BF16)
@@ -406,11 +297,11 @@ static void input_i8(const void *src, twi_dtype dtype, const twi_wino_strides *s
                      twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
 {
     if (dtype == TWI_U8)
-        input(src, strides, inside, n_blocks, v, v_point, TWI_U8, TWI_F32);
+        input(src, strides, inside, n_blocks, v, v_point, TWI_U8, TWI_F32, PLACE_CLOSE);
     else if (dtype == TWI_I8)
-        input(src, strides, inside, n_blocks, v, v_point, TWI_I8, TWI_F32);
+        input(src, strides, inside, n_blocks, v, v_point, TWI_I8, TWI_F32, PLACE_CLOSE);
     else
-        input(src, strides, inside, n_blocks, v, v_point, TWI_BF16, TWI_F32);
+        input(src, strides, inside, n_blocks, v, v_point, TWI_BF16, TWI_F32, PLACE_CLOSE);
 }
 
 MULTIPLY(i8, TWI_I8)
@@ -427,8 +318,12 @@ static void output_i8(const float *m, size_t m_point, size_t lanes16, const floa
         output(m, m_point, lanes16, bias, end, inside, strides, dst, TWI_BF16);
 }
 
-static const twi_wino_kernels kernels_i8 = {1,           filters,     input_i8,
-                                            quantise_i8, multiply_i8, output_i8};
+static const twi_wino_kernels kernels_i8 = {.element = 1,
+                                            .filters = filters,
+                                            .input = input_i8,
+                                            .quantise = quantise_i8,
+                                            .multiply = multiply_i8,
+                                            .output = output_i8};
 
 const twi_wino_kernels *twi_wino_avx512(twi_dtype dtype)
 {

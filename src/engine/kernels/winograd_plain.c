@@ -85,13 +85,15 @@ static void weight_1d(const double x[3], double t[6])
     t[5] = x[2];
 }
 
-static void filters(const float *g, size_t stride, float u[TWI_WINO_POINTS][TWI_WINO_LANES])
+static void filters(const float *g, ptrdiff_t stride, ptrdiff_t step,
+                    float u[TWI_WINO_POINTS][TWI_WINO_LANES])
 {
-    for (size_t lane = 0; lane < TWI_WINO_LANES; lane++) {
+    for (ptrdiff_t lane = 0; lane < TWI_WINO_LANES; lane++) {
         double half[3][TWI_WINO_IN], t[TWI_WINO_IN]; /* [column][point] */
         for (int x = 0; x < 3; x++) {
-            const float *from = g + lane * stride + x;
-            weight_1d((double[3]){(double)from[0], (double)from[3], (double)from[6]}, half[x]);
+            const float *from = g + lane * stride + x * step;
+            weight_1d((double[3]){(double)from[0], (double)from[3 * step], (double)from[6 * step]},
+                      half[x]);
         }
         for (int i = 0; i < TWI_WINO_IN; i++) {
             weight_1d((double[3]){half[0][i], half[1][i], half[2][i]}, t);
@@ -228,24 +230,177 @@ static void output(const float *m, size_t m_point, size_t lanes16, const float *
     }
 }
 
+/* ---- gradients of weights ------------------------------------------------------------------ */
+
+/* One of the 36 words of a lane; see twi_wino_kernels.gather. */
+static void store_word(void *v, size_t i, float value, twi_dtype dtype, bool odd)
+{
+    uint16_t *halves = (uint16_t *)v + 2 * i;
+    if (dtype == TWI_F32) {
+        ((float *)v)[i] = value;
+        return;
+    }
+    halves[odd] = twi_f32_to_bf16(value);
+    if (!odd) halves[1] = 0;
+}
+
+static void gather(const void *src, const twi_wino_strides *strides, twi_wino_inside inside,
+                   size_t n_blocks, void *v, size_t v_point, bool odd, twi_dtype dtype)
+{
+    const ptrdiff_t size = (ptrdiff_t)twi_dtype_size(dtype);
+    for (size_t lane = 0; lane < n_blocks * TWI_WINO_LANES; lane++) {
+        float points[TWI_WINO_POINTS];
+        const ptrdiff_t at = (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
+                             (ptrdiff_t)(lane % TWI_WINO_LANES);
+        input_lane((const void *)((uintptr_t)src + (uintptr_t)(at * size)), strides, inside, dtype,
+                   points);
+        for (size_t i = 0; i < TWI_WINO_POINTS; i++)
+            store_word(v, i * v_point + lane, points[i], dtype, odd);
+    }
+}
+
+/* t = A y, the transpose of output_1d(). */
+static void spread_1d(const float y[TWI_WINO_OUT], float t[TWI_WINO_IN])
+{
+    const float even_a = y[0] + A2 * y[2], odd_a = A * y[1] + A3 * y[3];
+    const float even_b = y[0] + B2 * y[2], odd_b = B * y[1] + B3 * y[3];
+    t[0] = y[0];
+    t[1] = even_a + odd_a;
+    t[2] = even_a - odd_a;
+    t[3] = even_b + odd_b;
+    t[4] = even_b - odd_b;
+    t[5] = y[3];
+}
+
+static void spread(const void *gradient, const twi_wino_strides *strides, twi_wino_inside inside,
+                   size_t n_blocks, void *m, size_t m_point, bool odd, twi_dtype dtype)
+{
+    for (size_t lane = 0; lane < n_blocks * TWI_WINO_LANES; lane++) {
+        float down[TWI_WINO_OUT][TWI_WINO_IN] = {{0}}, t[TWI_WINO_IN]; /* [column][point] */
+        const ptrdiff_t at = (ptrdiff_t)(lane / TWI_WINO_LANES) * strides->block +
+                             (ptrdiff_t)(lane % TWI_WINO_LANES);
+        for (int x = 0; x < inside.column_end; x++) {
+            float y[TWI_WINO_OUT] = {0};
+            for (int row = 0; row < inside.row_end; row++)
+                y[row] = load(gradient, at + row * strides->row + x * strides->pixel, dtype);
+            spread_1d(y, down[x]);
+        }
+        for (size_t i = 0; i < TWI_WINO_IN; i++) {
+            spread_1d((float[TWI_WINO_OUT]){down[0][i], down[1][i], down[2][i], down[3][i]}, t);
+            for (size_t j = 0; j < TWI_WINO_IN; j++)
+                store_word(m, (i * TWI_WINO_IN + j) * m_point + lane, t[j], dtype, odd);
+        }
+    }
+}
+
+static void accumulate(const twi_wino_product *p, bool half)
+{
+    const size_t n = half ? 2 : 1;
+    const twi_dtype dtype = half ? TWI_BF16 : TWI_F32;
+    for (size_t o = 0; o < p->outputs; o++)
+        for (size_t c = 0; c < p->lanes16 * TWI_WINO_LANES; c++) {
+            float *to = p->sum + o * p->sum_row + c;
+            double sum = p->first ? 0.0 : (double)*to;
+            for (size_t r = 0; r < p->rows; r++)
+                for (size_t h = 0; h < n; h++)
+                    sum += (double)load(p->m, (ptrdiff_t)((r * p->m_row + o) * n + h), dtype) *
+                           (double)load(p->v, (ptrdiff_t)((r * p->v_row + c) * n + h), dtype);
+            *to = (float)sum;
+        }
+}
+
+/* x = G' t, the transpose of weight_1d(). */
+static void collect_1d(const double t[6], double x[3])
+{
+    const double a = TWI_WINO_A, b = TWI_WINO_B, a2 = a * a, b2 = b * b;
+    const double at_zero = 1.0 / (a2 * b2), at_a = 0.5 / (a2 * (a2 - b2)),
+                 at_b = 0.5 / (b2 * (b2 - a2));
+    x[0] = at_zero * t[0] + at_a * (t[1] + t[2]) + at_b * (t[3] + t[4]);
+    x[1] = at_a * a * (t[1] - t[2]) + at_b * b * (t[3] - t[4]);
+    x[2] = at_a * a2 * (t[1] + t[2]) + at_b * b2 * (t[3] + t[4]) + t[5];
+}
+
+static void collect(const float *u, size_t u_point, float *weights)
+{
+    for (size_t lane = 0; lane < TWI_WINO_LANES; lane++) {
+        double half[TWI_WINO_IN][3]; /* [column's point][row] */
+        for (size_t j = 0; j < TWI_WINO_IN; j++) {
+            double t[TWI_WINO_IN];
+            for (size_t i = 0; i < TWI_WINO_IN; i++)
+                t[i] = (double)u[(i * TWI_WINO_IN + j) * u_point + lane];
+            collect_1d(t, half[j]);
+        }
+        for (size_t y = 0; y < 3; y++) {
+            double t[TWI_WINO_IN], x[3];
+            for (size_t j = 0; j < TWI_WINO_IN; j++) t[j] = half[j][y];
+            collect_1d(t, x);
+            for (size_t k = 0; k < 3; k++) weights[lane * 9 + y * 3 + k] = (float)x[k];
+        }
+    }
+}
+
+static void add(const void *src, ptrdiff_t pixel, size_t count, float sums[TWI_WINO_LANES],
+                twi_dtype dtype)
+{
+    for (ptrdiff_t lane = 0; lane < TWI_WINO_LANES; lane++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < count; i++)
+            sum += (double)load(src, (ptrdiff_t)i * pixel + lane, dtype);
+        sums[lane] = (float)sum;
+    }
+}
+
 /* ---- the three element types --------------------------------------------------------------- */
 
-static void input_f32(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
-                      twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
-{
-    input(src, strides, inside, n_blocks, v, v_point, dtype, TWI_F32);
-}
+#define ELEMENTS(suffix, type)                                                                     \
+    static void input_##suffix(const void *src, twi_dtype dtype, const twi_wino_strides *strides,  \
+                               twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)   \
+    {                                                                                              \
+        input(src, strides, inside, n_blocks, v, v_point, dtype, type);                            \
+    }                                                                                              \
+    static void gather_##suffix(const void *src, const twi_wino_strides *strides,                  \
+                                twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point,  \
+                                bool odd)                                                          \
+    {                                                                                              \
+        gather(src, strides, inside, n_blocks, v, v_point, odd, type);                             \
+    }                                                                                              \
+    static void spread_##suffix(const void *gradient, const twi_wino_strides *strides,             \
+                                twi_wino_inside inside, size_t n_blocks, void *m, size_t m_point,  \
+                                bool odd)                                                          \
+    {                                                                                              \
+        spread(gradient, strides, inside, n_blocks, m, m_point, odd, type);                        \
+    }                                                                                              \
+    static void accumulate_##suffix(const twi_wino_product *product)                               \
+    {                                                                                              \
+        accumulate(product, type == TWI_BF16);                                                     \
+    }                                                                                              \
+    static void add_##suffix(const void *src, ptrdiff_t pixel, size_t count,                       \
+                             float sums[TWI_WINO_LANES])                                           \
+    {                                                                                              \
+        add(src, pixel, count, sums, type);                                                        \
+    }                                                                                              \
+    static const twi_wino_kernels kernels_##suffix = {.element = type == TWI_BF16 ? 2 : 4,         \
+                                                      .filters = filters,                          \
+                                                      .input = input_##suffix,                     \
+                                                      .multiply = multiply_##suffix,               \
+                                                      .output = output,                            \
+                                                      .gather = gather_##suffix,                   \
+                                                      .spread = spread_##suffix,                   \
+                                                      .accumulate = accumulate_##suffix,           \
+                                                      .collect = collect,                          \
+                                                      .add = add_##suffix};
 
-static void input_bf16(const void *src, twi_dtype dtype, const twi_wino_strides *strides,
-                       twi_wino_inside inside, size_t n_blocks, void *v, size_t v_point)
-{
-    input(src, strides, inside, n_blocks, v, v_point, dtype, TWI_BF16);
-}
+ELEMENTS(f32, TWI_F32)
+ELEMENTS(bf16, TWI_BF16)
+
+static const twi_wino_kernels kernels_i8 = {.element = 1,
+                                            .filters = filters,
+                                            .input = input_f32,
+                                            .quantise = quantise_i8,
+                                            .multiply = multiply_i8,
+                                            .output = output};
 
 const twi_wino_kernels *twi_wino_plain(twi_dtype dtype)
 {
-    static const twi_wino_kernels f32 = {4, filters, input_f32, NULL, multiply_f32, output};
-    static const twi_wino_kernels bf16 = {2, filters, input_bf16, NULL, multiply_bf16, output};
-    static const twi_wino_kernels i8 = {1, filters, input_f32, quantise_i8, multiply_i8, output};
-    return dtype == TWI_I8 ? &i8 : dtype == TWI_BF16 ? &bf16 : &f32;
+    return dtype == TWI_I8 ? &kernels_i8 : dtype == TWI_BF16 ? &kernels_bf16 : &kernels_f32;
 }

@@ -88,13 +88,16 @@ static tw_status backward(twi_tape *t, const twi_spec *spec, primitive_fn make)
 tw_status twi_training_conv(twi_tape *t)
 {
     const twi_spec spec = spec_of(t);
-    return forward(t, &spec, twi_training_primitive_conv);
+    return twi_training_winograd_fits(t) ? twi_training_winograd(t)
+                                         : forward(t, &spec, twi_training_primitive_conv);
 }
 
 tw_status twi_training_conv_back(twi_tape *t)
 {
     const twi_spec spec = spec_of(t);
-    return backward(t, &spec, twi_training_primitive_conv);
+    if (!twi_training_winograd_fits(t)) return backward(t, &spec, twi_training_primitive_conv);
+    const tw_status st = t->trained[t->node] ? twi_training_winograd_weights(t) : TW_OK;
+    return st == TW_OK && twi_tape_wanted(t, 0) ? twi_training_winograd_data(t) : st;
 }
 
 /* Rows of vectors or tokens, as the primitive wants them. */

@@ -1,7 +1,7 @@
 /* winograd.c - convolutions that run on kernels of our own, between primitives of oneDNN. */
-#include "engine/onednn/nodes.h"
+#include "engine/onednn/winograd.h"
 
-#include "engine/kernels/winograd.h"
+#include "engine/onednn/nodes.h"
 
 /* Fewer channels leave the transforms unpaid for; fewer tiles leave the weights, which grow
  * fourfold, to be read for too little work. Measured with bench/network on Zen 4. Tiles are of one
@@ -9,7 +9,7 @@
 #define LEAST_CHANNELS ((size_t)32)
 #define LEAST_TILES    ((size_t)4)
 
-static const twi_wino_kernels *kernels_here(twi_dtype dtype)
+const twi_wino_kernels *twi_winograd_kernels(twi_dtype dtype)
 {
     const twi_isa isa = twi_device_isa();
     if (dtype == TWI_F32) return isa >= TWI_ISA_AVX512 ? twi_wino_avx512(dtype) : NULL;
@@ -18,22 +18,28 @@ static const twi_wino_kernels *kernels_here(twi_dtype dtype)
     return isa == TWI_ISA_AVX512_BF16 ? twi_wino_avx512(dtype) : NULL;
 }
 
-static bool fits(const twi_build *b)
+bool twi_winograd_fits(const twi_node *node, const twi_shape *in, const twi_shape *out)
 {
-    const twi_node *node = twi_build_node(b);
     const twi_window *w = &node->window;
-    const size_t in = b->shapes[node->inputs[0]].dims[0], *out = b->shapes[b->node].dims;
     for (int i = 0; i < 2; i++)
         if (w->kernel[i] != 3 || w->stride[i] != 1 || w->dilation[i] != 1 || w->pad_begin[i] > 2)
             return false;
-    if (node->groups != 1 || in % TWI_WINO_LANES || out[0] % TWI_WINO_LANES) return false;
-    if (in < LEAST_CHANNELS || out[0] < LEAST_CHANNELS) return false;
-    const size_t down = (out[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    const size_t across = (out[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
+    return node->groups == 1 && in->dims[0] % TWI_WINO_LANES == 0 &&
+           out->dims[0] % TWI_WINO_LANES == 0 && in->dims[0] >= LEAST_CHANNELS &&
+           out->dims[0] >= LEAST_CHANNELS;
+}
+
+static bool fits(const twi_build *b)
+{
+    const twi_node *node = twi_build_node(b);
+    const twi_shape *out = &b->shapes[b->node];
+    if (!twi_winograd_fits(node, &b->shapes[node->inputs[0]], out)) return false;
+    const size_t down = (out->dims[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
+    const size_t across = (out->dims[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
     return down * across >= LEAST_TILES;
 }
 
-static twi_wino_strides strides_of(const twi_shape *shape, twi_order order)
+twi_wino_strides twi_winograd_strides(const twi_shape *shape, twi_order order)
 {
     const ptrdiff_t channels = (ptrdiff_t)shape->dims[0], height = (ptrdiff_t)shape->dims[1];
     const ptrdiff_t width = (ptrdiff_t)shape->dims[2], lanes = TWI_WINO_LANES;
@@ -71,7 +77,8 @@ static tw_status fill_weights(tw_ctx *ctx, const void *user, void *data)
     tw_status st = twi_alloc(ctx, fill->weight->count, &floats);
     if (st != TW_OK) return st;
     st = twi_tensor_floats(ctx, fill->weight, floats);
-    if (st == TW_OK) twi_wino_pack(fill->conv, floats, data);
+    const twi_wino_filters filters = twi_wino_filters_of(floats, fill->conv->in_channels);
+    if (st == TW_OK) twi_wino_pack(fill->conv, &filters, data);
     twi_free(floats);
     return st;
 }
@@ -149,15 +156,15 @@ static twi_wino describe(const twi_build *b, const maps *m, const twi_eight_end 
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *in = &b->shapes[node->inputs[0]], *out = &b->shapes[b->node];
-    return (twi_wino){.kernels = kernels_here(b->eights ? TWI_I8 : twi_onednn_dtype(b)),
+    return (twi_wino){.kernels = twi_winograd_kernels(b->eights ? TWI_I8 : twi_onednn_dtype(b)),
                       .batch = b->program->opts.batch,
                       .in_channels = in->dims[0],
                       .out_channels = out->dims[0],
                       .in_size = {in->dims[1], in->dims[2]},
                       .out_size = {out->dims[1], out->dims[2]},
                       .pad = {node->window.pad_begin[0], node->window.pad_begin[1]},
-                      .src = strides_of(in, m->from),
-                      .dst = strides_of(out, m->to),
+                      .src = twi_winograd_strides(in, m->from),
+                      .dst = twi_winograd_strides(out, m->to),
                       .src_dtype = twi_layout_dtype(twi_value_layout(b, m->source)),
                       .src_scale = m->scale,
                       .end = {.relu = node->fused.op == TWI_OP_RELU,
@@ -199,7 +206,7 @@ static tw_status build(twi_build *b, twi_wino *conv)
 bool twi_winograd_conv(twi_build *b, tw_status *st)
 {
     twi_wino *conv;
-    if (!kernels_here(twi_onednn_dtype(b)) || !fits(b)) return false;
+    if (!twi_winograd_kernels(twi_onednn_dtype(b)) || !fits(b)) return false;
     *st = twi_arena_take(b->ctx, &b->program->memory, 1, &conv);
     if (*st == TW_OK) *st = build(b, conv);
     return true;

@@ -148,6 +148,10 @@ bool twi_tape_own_statistics(const twi_tape *t);
 
 /* The builders of onednn/training*.c. */
 tw_status twi_training_conv(twi_tape *t), twi_training_conv_back(twi_tape *t);
+/* Convolutions that our own kernels compute faster. */
+bool twi_training_winograd_fits(const twi_tape *t);
+tw_status twi_training_winograd(twi_tape *t);
+tw_status twi_training_winograd_data(twi_tape *t), twi_training_winograd_weights(twi_tape *t);
 tw_status twi_training_dense(twi_tape *t), twi_training_dense_back(twi_tape *t);
 tw_status twi_training_pool(twi_tape *t), twi_training_pool_back(twi_tape *t);
 tw_status twi_training_global(twi_tape *t), twi_training_global_back(twi_tape *t);
