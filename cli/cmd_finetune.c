@@ -249,9 +249,9 @@ const command command_finetune = {
         "Begins as train does: a head on the features of the backbone as it is. Then the backbone "
         "learns, too: epochs over photos that are cut, mirrored and recoloured at random. A "
         "seventh of the training part is held back to tell which epoch was best (had the least "
-        "loss there); its weights are "
-        "kept, or those before the first epoch where none was better. The test part is measured "
-        "once, at the end. The model is a model as any other.\n\n"
+        "loss there, scores scaled to suit); its weights are kept. Where none was better than the "
+        "first head, the model is the one that train makes. The test part is measured once, at the "
+        "end. The model is a model as any other.\n\n"
         "After each epoch, every few minutes within one and on Ctrl-C a checkpoint is written; a "
         "run that was stopped, or killed, goes on from there with --resume and comes to the same "
         "weights, bit for bit.",

@@ -597,7 +597,9 @@ TW_API tw_status tw_model_evaluate(tw_ctx *ctx, const tw_model *model, const tw_
 typedef struct tw_epoch {
     size_t epoch, epochs; /* 0: before the first step */
     double loss;          /* mean over the epoch's batches of varied photos; NaN for epoch 0 */
-    double val_loss, val_accuracy; /* on the validation part, photos as they are */
+    double val_loss, val_accuracy; /* on the validation part, photos as they are; the loss
+                                      calibrated: with all scores multiplied by the one number
+                                      that makes it least (Guo et al. 2017) */
     double rate;                   /* the learning rate it ended with */
     double photos_per_second, seconds;
     int best; /* of all so far */
@@ -653,11 +655,12 @@ TW_API void tw_finetune_opts_init(tw_finetune_opts *opts);
 /* Trains the backbone itself: split as tw_model_train()'s, a seventh of the training part held back
  * to validate on, a logistic regression on the features of the rest as the first head, then epochs
  * over varied photos, batch norm with its stored statistics. The model has the weights of the epoch
- * that did best on the validation part, which may be those before the first step, and is then
- * measured on the test part, which nothing saw before. It is a model as any other. The same inputs
- * give the same bytes, also when interrupted and resumed. report may be NULL. Fails as
- * tw_model_train() does. TW_ERR_UNSUPPORTED: a network with operators that cannot be trained.
- * TW_ERR_DIVERGED: the loss is not finite. TW_ERR_FORMAT: a checkpoint of other photos or options.
+ * that did best on the validation part, or, where none did better than the first head, is the one
+ * that tw_model_train() makes, and is then measured on the test part, which nothing saw before. It
+ * is a model as any other. The same inputs give the same bytes, also when interrupted and resumed.
+ * report may be NULL. Fails as tw_model_train() does. TW_ERR_UNSUPPORTED: a network with operators
+ * that cannot be trained. TW_ERR_DIVERGED: the loss is not finite. TW_ERR_FORMAT: a checkpoint of
+ * other photos or options.
  */
 TW_API tw_status tw_model_finetune(tw_ctx *ctx, const tw_dataset *dataset,
                                    const tw_finetune_opts *opts, tw_model **out,

@@ -99,14 +99,18 @@ static twi_json *document(const twi_finetuning *f, const char *from)
     return NULL;
 }
 
+/* Where no epoch was better than none, the backbone is as it was and its head need not do without
+ * the validation photos: the model is the one that tw_model_train() makes. */
 tw_status twi_finetune_model(twi_finetuning *f, tw_model **out, tw_report **report)
 {
     char from[sizeof f->backbone->digest];
+    const bool learned = f->result.best.epoch > 0;
     twi_classifier classifier = {0};
     tw_train_opts train;
+    tw_status st = TW_OK;
     memcpy(from, f->backbone->digest, sizeof from);
-    tw_status st = give_back(f);
-    if (st == TW_OK) st = twi_dense_head_classifier(f->ctx, &f->head, &classifier);
+    if (learned) st = give_back(f);
+    if (st == TW_OK && learned) st = twi_dense_head_classifier(f->ctx, &f->head, &classifier);
     if (st != TW_OK) return st;
     twi_json *json = document(f, from);
     if (!json) st = twi_fail(f->ctx, TW_ERR_NOMEM, "no memory for the model's document");
@@ -116,10 +120,10 @@ tw_status twi_finetune_model(twi_finetuning *f, tw_model **out, tw_report **repo
     train.stratify = f->opts.stratify;
     train.groups = f->opts.groups;
     train.backbone = f->opts.backbone;
-    train.head.C = f->C;
-    train.head.no_standardise = 1;
+    train.head.balanced = f->opts.balanced;
+    if (learned) train.head.C = f->C, train.head.no_standardise = 1;
     const twi_train_extra extra = {.backbone = f->backbone,
-                                   .classifier = &classifier,
+                                   .classifier = learned ? &classifier : NULL,
                                    .finetuning = json,
                                    .seconds = twi_seconds() - f->start,
                                    .seconds_fit = f->seconds_fit};

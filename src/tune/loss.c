@@ -57,6 +57,60 @@ double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t
     return total > 0.0 ? loss / total : 0.0;
 }
 
+typedef struct scaled {
+    const float *scores;
+    const uint32_t *labels;
+    size_t n, k;
+    double smoothing;
+} scaled;
+
+/* The mean loss of scores times factor, and its derivative by the factor. */
+static double scaled_loss(const scaled *s, double factor, double *slope)
+{
+    double loss = 0.0;
+    *slope = 0.0;
+    for (size_t i = 0; i < s->n; i++) {
+        const float *z = s->scores + i * s->k;
+        double largest = -INFINITY, sum = 0.0, expected = 0.0, mean = 0.0;
+        for (size_t c = 0; c < s->k; c++) largest = fmax(largest, (double)z[c]);
+        for (size_t c = 0; c < s->k; c++) {
+            const double p = exp(factor * ((double)z[c] - largest));
+            sum += p;
+            expected += p * (double)z[c];
+            mean += (double)z[c] / (double)s->k;
+        }
+        const double wanted = (1.0 - s->smoothing) * (double)z[s->labels[i]] + s->smoothing * mean;
+        loss += factor * (largest - wanted) + log(sum);
+        *slope += expected / sum - wanted;
+    }
+    loss /= (double)s->n, *slope /= (double)s->n;
+    return loss;
+}
+
+/* The loss is convex in the factor: where its slope changes sign is the least. */
+double twi_calibrated_loss(const float *scores, const uint32_t *labels, size_t n, size_t k)
+{
+    const scaled s = {scores, labels, n, k, (double)k / (double)(n + k)};
+    double low = 1.0, high = 1.0, slope;
+    const double loss = scaled_loss(&s, 0.0, &slope);
+    for (size_t i = 0; i < n * k; i++)
+        if (!isfinite(scores[i])) return (double)NAN;
+    if (slope >= 0.0) return loss; /* scores that say nothing, or the contrary */
+    (void)scaled_loss(&s, high, &slope);
+    const double step = slope < 0.0 ? 2.0 : 0.5;
+    for (int i = 0; i < 200 && (slope < 0.0) == (step > 1.0); i++) {
+        low = high, high *= step;
+        (void)scaled_loss(&s, high, &slope);
+    }
+    if (step < 1.0) low = high, high = 2.0 * low;
+    for (int i = 0; i < 60; i++) {
+        const double middle = 0.5 * (low + high);
+        (void)scaled_loss(&s, middle, &slope);
+        *(slope < 0.0 ? &low : &high) = middle;
+    }
+    return scaled_loss(&s, high, &slope);
+}
+
 double twi_squared_error(const float *outputs, const float *targets, size_t n, size_t d,
                          float *gradient)
 {

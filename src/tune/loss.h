@@ -22,6 +22,13 @@ typedef struct twi_targets {
 double twi_cross_entropy(const twi_targets *targets, const float *scores, size_t n, size_t k,
                          float *gradient);
 
+/* The least that twi_cross_entropy() of labels [n] becomes when all scores [n, k] are multiplied by
+ * one number of 0 or more, with k / (n + k) as smoothing: Guo et al. (2017), On Calibration of
+ * Modern Neural Networks, section 4.2, with targets by Laplace's rule of succession, without which
+ * scores that tell all n apart would be worth 0 at any number large enough. It says how well scores
+ * tell classes apart, not how sure they are of it. Not finite where a score is not. */
+double twi_calibrated_loss(const float *scores, const uint32_t *labels, size_t n, size_t k);
+
 /* outputs, targets [n, d] -> the mean of their squared differences, and its gradient [n, d] by the
  * outputs (NULL: not wanted). Of targets that are standardised, 1 is the loss of who answers their
  * mean, so 1 - loss is the share of their variance that is explained. */

@@ -21,6 +21,8 @@ typedef struct twi_tune_loop {
     twi_tune_slot *slots;                /* [batch] */
     float *pictures, *scores, *gradient; /* of one batch */
     float *next;                         /* pictures of the batch that is loaded ahead */
+    float *val_scores;                   /* [n_val, k], without a teacher */
+    uint32_t *val_labels;                /* [n_val] */
     twi_tune_ahead *ahead;               /* NULL: none is */
     uint32_t *labels, *mixed;            /* [batch] */
     float *share, *weights;              /* [batch], [k] */

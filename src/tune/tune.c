@@ -26,15 +26,14 @@ void twi_tune_scatter(const twi_tune_loop *l, const float *from)
 
 /* ---- validation ---------------------------------------------------------------------------- */
 
-static size_t count_right(twi_tune_loop *l, const size_t *photo, size_t n)
+static size_t count_right(const float *scores, const uint32_t *labels, size_t n, size_t k)
 {
-    const size_t k = l->photos->k;
     size_t right = 0;
     for (size_t i = 0; i < n; i++) {
-        const float *z = l->scores + i * k;
+        const float *z = scores + i * k;
         size_t largest = 0;
         for (size_t c = 1; c < k; c++) largest = z[c] > z[largest] ? c : largest;
-        right += largest == l->photos->labels[photo[i]];
+        right += largest == labels[i];
     }
     return right;
 }
@@ -44,18 +43,30 @@ static void fill_up(float *pictures, size_t n, size_t batch, size_t each)
     for (size_t i = n; i < batch; i++) memcpy(pictures + i * each, pictures, each * sizeof(float));
 }
 
-/* The loss of the first n outputs, for photo [n]. */
-static tw_status loss_of(twi_tune_loop *l, const size_t *photo, size_t n, double *loss)
+/* The first n outputs, of photos from at on: kept until all are there, or, with a teacher, their
+ * loss. */
+static tw_status judge_batch(twi_tune_loop *l, size_t at, size_t n, double *loss)
 {
-    const size_t k = l->photos->k;
-    if (l->opts->teacher) {
-        const tw_status st = twi_teacher_targets(l->ctx, l->opts->teacher, l->shown, n, l->taught);
-        if (st == TW_OK) *loss = twi_squared_error(l->scores, l->taught, n, k, NULL);
-        return st;
+    const twi_tune_photos *p = l->photos;
+    if (!l->opts->teacher) {
+        memcpy(l->val_scores + at * p->k, l->scores, n * p->k * sizeof *l->scores);
+        for (size_t i = 0; i < n; i++) l->val_labels[at + i] = p->labels[p->val[at + i]];
+        return TW_OK;
     }
-    for (size_t i = 0; i < n; i++) l->labels[i] = l->photos->labels[photo[i]];
-    *loss = twi_cross_entropy(&(twi_targets){.labels = l->labels}, l->scores, n, k, NULL);
-    return TW_OK;
+    const tw_status st = twi_teacher_targets(l->ctx, l->opts->teacher, l->shown, n, l->taught);
+    if (st == TW_OK) *loss += (double)n * twi_squared_error(l->scores, l->taught, n, p->k, NULL);
+    return st;
+}
+
+static void summarise(const twi_tune_loop *l, double loss, twi_tune_epoch *e)
+{
+    const twi_tune_photos *p = l->photos;
+    e->val_loss = loss / (double)p->n_val;
+    e->val_accuracy = (double)NAN;
+    if (l->opts->teacher) return;
+    e->val_loss = twi_calibrated_loss(l->val_scores, l->val_labels, p->n_val, p->k);
+    e->val_accuracy =
+        (double)count_right(l->val_scores, l->val_labels, p->n_val, p->k) / (double)p->n_val;
 }
 
 /* The last batch is filled up with its own first photo, which does not count. */
@@ -64,8 +75,7 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
     const twi_tune_photos *p = l->photos;
     const size_t batch = l->opts->batch;
     twi_trainer *judge = l->opts->validator ? l->opts->validator : l->trainer;
-    double sum = 0.0, loss = 0.0;
-    size_t right = 0;
+    double loss = 0.0;
     for (size_t i = 0; judge != l->trainer && i < twi_trainer_parameter_count(judge); i++) {
         const twi_parameter *to = twi_trainer_parameter(judge, i);
         memcpy(to->value, twi_trainer_parameter(l->trainer, i)->value, to->count * sizeof(float));
@@ -79,17 +89,16 @@ static tw_status measure(twi_tune_loop *l, twi_tune_epoch *e)
         fill_up(l->pictures, n, batch, l->each);
         st = twi_trainer_forward(l->ctx, judge, l->pictures, l->scores);
         if (st == TW_OK) st = twi_progress(l->ctx, "validate", at + n, p->n_val, 0);
-        if (st == TW_OK) st = loss_of(l, p->val + at, n, &loss);
+        if (st == TW_OK) st = judge_batch(l, at, n, &loss);
         if (st != TW_OK) return st;
-        sum += (double)n * loss;
-        if (!l->opts->teacher) right += count_right(l, p->val + at, n);
     }
-    e->val_loss = sum / (double)p->n_val;
-    e->val_accuracy = l->opts->teacher ? (double)NAN : (double)right / (double)p->n_val;
+    summarise(l, loss, e);
     return TW_OK;
 }
 
-/* By the loss: of a few dozen photos the accuracy says little. */
+/* By the loss: of a few dozen photos the accuracy says little. It is the calibrated one: the first
+ * head is penalised strongly and so unsure of itself, which must not make every epoch look better.
+ */
 static bool better(const twi_tune_epoch *a, const twi_tune_epoch *b)
 {
     if (a->val_loss != b->val_loss) return a->val_loss < b->val_loss;
@@ -264,6 +273,9 @@ static tw_status prepare(twi_tune_loop *l)
     if (st == TW_OK && twi_threads(l->ctx) > 1) st = twi_alloc(l->ctx, batch * l->each, &l->next);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->scores);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch * k, &l->gradient);
+    const size_t n_val = l->opts->teacher ? 0 : l->photos->n_val;
+    if (st == TW_OK) st = twi_alloc(l->ctx, n_val * k, &l->val_scores);
+    if (st == TW_OK) st = twi_alloc(l->ctx, n_val, &l->val_labels);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->labels);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->mixed);
     if (st == TW_OK) st = twi_alloc(l->ctx, batch, &l->share);
@@ -327,6 +339,8 @@ static void release(twi_tune_loop *l)
     twi_free(l->next);
     twi_free(l->scores);
     twi_free(l->gradient);
+    twi_free(l->val_scores);
+    twi_free(l->val_labels);
     twi_free(l->labels);
     twi_free(l->mixed);
     twi_free(l->share);

@@ -21,7 +21,8 @@ typedef struct twi_tune_photos {
 typedef struct twi_tune_epoch {
     size_t epoch, epochs;          /* 0: before the first step */
     double loss;                   /* mean over the epoch's batches, augmented; NaN for epoch 0 */
-    double val_loss, val_accuracy; /* accuracy: NaN with a teacher */
+    double val_loss, val_accuracy; /* twi_calibrated_loss(), or, with a teacher, the mean squared
+                                      error; accuracy: NaN with a teacher */
     double rate, photos_per_second, seconds;
     bool best; /* so far */
 } twi_tune_epoch;

@@ -52,6 +52,47 @@ static void test_gradient(void **state)
     }
 }
 
+/* Whatever the scores are multiplied by, the calibrated loss is the same; it is the least over a
+ * grid of numbers; scores that say nothing are worth log k. */
+static void test_calibrated(void **state)
+{
+    (void)state;
+    enum { N = 12, K = 3 };
+    float scores[N * K], scaled[N * K];
+    uint32_t labels[N];
+    twi_rng rng;
+    for (uint32_t seed = 0; seed < 30; seed++) {
+        twi_rng_seed(&rng, seed);
+        for (size_t i = 0; i < N; i++) labels[i] = (uint32_t)(i % K);
+        for (size_t i = 0; i < N * K; i++) /* seeds from 20 on: all are told apart */
+            scores[i] = (float)(4.0 * twi_rng_double(&rng) - 2.0) +
+                        (i % K == i / K % K ? (seed < 20 ? 1.0f : 5.0f) : 0.0f);
+        const double loss = twi_calibrated_loss(scores, labels, N, K);
+        const twi_targets t = {.labels = labels, .smoothing = (double)K / (N + K)};
+        assert_true(loss > 0.0 && loss <= log(K) + 1e-9);
+        double least = INFINITY;
+        for (double factor = 1e-3; factor < 1e3; factor *= 1.01) {
+            for (size_t i = 0; i < N * K; i++) scaled[i] = (float)factor * scores[i];
+            least = fmin(least, twi_cross_entropy(&t, scaled, N, K, NULL));
+        }
+        assert_true(loss <= least + 1e-6 && loss >= least - 1e-3);
+        const float factors[] = {1e-6f, 1e-2f, 37.0f, 1e20f};
+        for (size_t f = 0; f < TWI_LEN(factors); f++) {
+            for (size_t i = 0; i < N * K; i++) scaled[i] = factors[f] * scores[i];
+            assert_true(fabs(twi_calibrated_loss(scaled, labels, N, K) - loss) < 1e-6);
+        }
+    }
+    for (size_t i = 0; i < N * K; i++) scores[i] = 2.5f;
+    assert_true(fabs(twi_calibrated_loss(scores, labels, N, K) - log(K)) < 1e-9);
+    for (size_t i = 0; i < N * K; i++)
+        scores[i] = i % K == i / K % K ? -1.0f : 1.0f; /* all wrong */
+    assert_true(fabs(twi_calibrated_loss(scores, labels, N, K) - log(K)) < 1e-9);
+    scores[5] = NAN;
+    assert_true(isnan(twi_calibrated_loss(scores, labels, N, K)));
+    scores[5] = INFINITY;
+    assert_true(isnan(twi_calibrated_loss(scores, labels, N, K)));
+}
+
 /* Scores that would overflow, and pictures of no weight. */
 static void test_extremes(void **state)
 {
@@ -99,9 +140,9 @@ static void test_balanced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),  cmocka_unit_test(test_gradient),
-        cmocka_unit_test(test_extremes), cmocka_unit_test(test_squared_error),
-        cmocka_unit_test(test_balanced),
+        cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_calibrated),    cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_squared_error), cmocka_unit_test(test_balanced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
