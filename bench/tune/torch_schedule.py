@@ -82,6 +82,11 @@ class Network(torch.nn.Module):
         """Nodes with parameters, in order."""
         return [i for i in self.order if self.nodes[i].get("params")]
 
+    def trained(self):
+        """Nodes, names in the file, parameters."""
+        return [(i, name, getattr(self, f"{word}{i}")) for i in self.layers() for word, name in self.nodes[i]["params"].items()
+                if word not in ("mean", "variance")]
+
     def one(self, i, node, x):
         op, get = node["op"], lambda word: getattr(self, f"{word}{i}", None)
         if "kernel" in node:
@@ -236,14 +241,10 @@ def rate_at(step, steps):
 
 
 def groups_of(net):
-    """Parameters with the factor of their rate and their decay; norms (rank 1) and biases do not decay."""
+    """Parameters with the factor of their rate and their decay; norms (rank 1) and biases do not decay. The head's are the last."""
     layers = net.layers()
     factor = {i: LAYER_DECAY ** (GROUPS - at * GROUPS // len(layers)) for at, i in enumerate(layers)}
-    found = [(p, 1.0) for p in net.head.parameters()]
-    for i in layers:
-        for word in net.nodes[i]["params"]:
-            if word not in ("mean", "variance"):
-                found.append((getattr(net, f"{word}{i}"), factor[i]))
+    found = [(p, factor[i]) for i, _, p in net.trained()] + [(p, 1.0) for p in net.head.parameters()]
     return [{"params": [p], "factor": f, "lr": RATE * f, "weight_decay": DECAY if p.dim() >= 2 else 0.0} for p, f in found]
 
 
@@ -358,6 +359,16 @@ def names_in(tensors, key):
     return [os.path.basename(n) for n in tensors[key].tobytes().decode().split("\0")[:-1]]
 
 
+def learned(begin, before, after):
+    """Of one step whose average keeps 2/11 of before: by how much each parameter's elements moved (the median), as a share of what its rate
+    says. Adam's first step is the rate itself, whatever the gradient, so all are 1 where rates are equal; decay adds to it a little."""
+    found = {}
+    for (_, name, _), group in zip(begin.net.trained(), groups_of(begin.net)):
+        moved = np.median(np.abs(after["backbone." + name].astype(np.float64) - before[name].astype(np.float64)))
+        found[name] = moved / (9 / 11 * RATE * group["factor"])
+    return found
+
+
 def check(build, backbone, folder, seed):
     torch.set_num_threads(THREADS)
     begin, wrong = Start(backbone, folder, None, seed), []
@@ -385,6 +396,9 @@ def check(build, backbone, folder, seed):
         subprocess.run([tool, "extract", pictures, "--backbone", backbone, "--precision", "f32", "-q", "-o", at("x.npy")], check=True,
                        stdout=subprocess.DEVNULL)
         there = np.load(at("x.npy"))
+        run("finetune", folder, *words, at("step.tw"), "--epochs", "1", "--batch-size", str(len(begin.train)),
+            "--crop-area", "1", "--label-smoothing", "0")
+        step, after = read(at("step.tw"))
     here = features_of(begin.net, begin.sight, [p.images[i] for i in picked])
     apart = np.abs(here - there).max() / np.abs(there).max()
     for part, key in ((p.train, "train_files"), (p.test, "test_files")):
@@ -403,6 +417,9 @@ def check(build, backbone, folder, seed):
     row("accuracy of the head alone", own, head["accuracy"], abs(own - head["accuracy"]) * len(p.test) < 2.5)
     mine = [RATE * rate_at(e * steps - 1, 2 * steps) for e in (1, 2)]
     row("rates at the ends of two epochs", mine, rates, np.allclose(mine, rates, rtol=1e-9))
+    moved = learned(begin, read(backbone)[1], after)
+    row("one step as a share of each parameter's rate, least and most", (min(moved.values()), max(moved.values())), 1,
+        step["finetuning"]["best"]["epoch"] == 1 and all(abs(v - 1) < 0.02 for v in moved.values()))
     return bool(wrong)
 
 
