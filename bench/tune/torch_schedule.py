@@ -256,6 +256,27 @@ def scores(net, sight, images, autocast):
     return torch.cat(out)
 
 
+def calibrated_loss(z, y):
+    """src/tune/loss.c: the least over all scalings of the scores, labels smoothed by the rule of succession."""
+    z, (n, k) = z.double(), z.shape
+    wanted = torch.full((n, k), 1 / (n + k), dtype=torch.float64)
+    wanted[torch.arange(n), y] += n / (n + k)
+    def loss(factor):
+        return -(wanted * F.log_softmax(factor * z, 1)).sum(1).mean().item()
+    slope = lambda factor: ((F.softmax(factor * z, 1) - wanted) * z).sum(1).mean().item()
+    if slope(0.0) >= 0:
+        return loss(0.0)
+    low, high = 1.0, 1.0
+    while slope(low) >= 0:
+        low /= 2
+    while slope(high) < 0:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return loss(high)
+
+
 class Course:
     """One fine-tuning: net is trained, average is what is measured and kept."""
 
@@ -269,7 +290,7 @@ class Course:
     def judge(self):
         z = scores(self.average, self.sight, [self.photos.images[i] for i in self.val], self.autocast)
         y = torch.from_numpy(self.photos.labels[self.val])
-        return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
+        return calibrated_loss(z, y), (z.argmax(1) == y).float().mean().item()
 
     def step(self, x, y, share):
         for group in self.optimiser.param_groups:
@@ -348,7 +369,7 @@ def measure(backbone, folder, test, seed, f32=False, epochs=EPOCHS):
     epoch, loss, accuracy = course.run(epochs)
     seconds = time.monotonic() - start
     z = scores(course.average, begin.sight, [p.images[i] for i in p.test], not f32)
-    tuned = (z.argmax(1).numpy() == p.labels[p.test]).mean()
+    tuned = (z.argmax(1).numpy() == p.labels[p.test]).mean() if epoch else head  # no epoch was better: `topwork train`'s model
     return {"head": head, "accuracy": tuned, "epoch": epoch, "val_loss": loss, "val_accuracy": accuracy, "C": begin.C, "steps": course.steps,
             "n_train": len(begin.train), "n_val": len(begin.val), "n_test": len(p.test), "seconds": seconds}
 
@@ -396,9 +417,12 @@ def check(build, backbone, folder, seed):
         subprocess.run([tool, "extract", pictures, "--backbone", backbone, "--precision", "f32", "-q", "-o", at("x.npy")], check=True,
                        stdout=subprocess.DEVNULL)
         there = np.load(at("x.npy"))
-        run("finetune", folder, *words, at("step.tw"), "--epochs", "1", "--batch-size", str(len(begin.train)),
-            "--crop-area", "1", "--label-smoothing", "0")
-        step, after = read(at("step.tw"))
+        for share in (1.0, 0.1):  # a step that makes things worse is not kept: a smaller one
+            run("finetune", folder, *words, at("step.tw"), "--epochs", "1", "--batch-size", str(len(begin.train) // 2 + 1),
+                "--crop-area", "1", "--label-smoothing", "0", "--lr", str(RATE * share), "--force")
+            step, after = read(at("step.tw"))
+            if step["finetuning"]["best"]["epoch"] == 1:
+                break
     here = features_of(begin.net, begin.sight, [p.images[i] for i in picked])
     apart = np.abs(here - there).max() / np.abs(there).max()
     for part, key in ((p.train, "train_files"), (p.test, "test_files")):
@@ -417,7 +441,7 @@ def check(build, backbone, folder, seed):
     row("accuracy of the head alone", own, head["accuracy"], abs(own - head["accuracy"]) * len(p.test) < 2.5)
     mine = [RATE * rate_at(e * steps - 1, 2 * steps) for e in (1, 2)]
     row("rates at the ends of two epochs", mine, rates, np.allclose(mine, rates, rtol=1e-9))
-    moved = learned(begin, read(backbone)[1], after)
+    moved = {name: v / share for name, v in learned(begin, read(backbone)[1], after).items()}
     row("one step as a share of each parameter's rate, least and most", (min(moved.values()), max(moved.values())), 1,
         step["finetuning"]["best"]["epoch"] == 1 and all(abs(v - 1) < 0.02 for v in moved.values()))
     return bool(wrong)
