@@ -1,55 +1,27 @@
 /* finetune_kill_test.c - fine-tuning killed by SIGKILL again and again, at moments drawn at random,
  * and resumed: the model has the bytes of a run that nobody stopped. */
-#include "pictures.h"
+#include "folder.h"
 #include "testing.h"
 #include "topwork/topwork.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
 enum { SIDE = 72, PER_CLASS = 14, MOST_KILLS = 8 };
 
-static char folder[256]; /* the temporary folder of this program */
-
-static void path_to(char path[512], const char *name)
-{
-    snprintf(path, 512, "%s/%s", folder, name);
-}
-
-static int draw_class(const char *name, unsigned kind)
-{
-    static unsigned char rgb[SIDE * SIDE * 3];
-    char path[600], inner[512];
-    path_to(inner, name);
-    if (mkdir(inner, 0777) != 0) return 1;
-    for (unsigned i = 0; i < PER_CLASS; i++) {
-        snprintf(path, sizeof path, "%s/%02u.png", inner, i);
-        draw_stripes(rgb, SIDE, SIDE, kind, 100 * kind + i);
-        if (png_write(path, rgb, SIDE, SIDE) != 0) return 1;
-    }
-    return 0;
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    char photos[512];
-    snprintf(folder, sizeof folder, "%s/topwork-kill-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder)) return 1;
-    path_to(photos, "photos");
-    if (mkdir(photos, 0777) != 0) return 1;
-    return draw_class("photos/across", 0) || draw_class("photos/down", 1);
+    if (folder_new("kill") || mkdir(at("photos"), 0777) != 0) return 1;
+    return draw_class("photos/across", 0, PER_CLASS, SIDE, SIDE) ||
+           draw_class("photos/down", 1, PER_CLASS, SIDE, SIDE);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 /* In a process of its own: fine-tunes, and leaves with 0 when the model is there. */
@@ -59,8 +31,6 @@ static _Noreturn void child(const char *checkpoint, int resume, const char *out)
     tw_dataset *dataset = NULL;
     tw_model *model = NULL;
     tw_finetune_opts opts;
-    char photos[512];
-    path_to(photos, "photos");
     tw_finetune_opts_init(&opts);
     opts.precision = TW_PRECISION_F32;
     opts.epochs = 3;
@@ -72,7 +42,7 @@ static _Noreturn void child(const char *checkpoint, int resume, const char *out)
     opts.resume = resume;
     if (tw_ctx_new(&ctx) != TW_OK) _exit(3);
     tw_ctx_set_threads(ctx, 1);
-    tw_status st = tw_dataset_open(ctx, photos, NULL, &dataset);
+    tw_status st = tw_dataset_open(ctx, at("photos"), NULL, &dataset);
     if (st == TW_OK) st = tw_model_finetune(ctx, dataset, &opts, &model, NULL);
     if (st == TW_OK) st = tw_model_save(ctx, model, out);
     if (st != TW_OK) fprintf(stderr, "child: %s\n", tw_last_error(ctx));
@@ -122,9 +92,8 @@ static void assert_same_files(const char *a, const char *b)
 static void test_killed(void **state)
 {
     (void)state;
-    char whole[512], killed[512], checkpoint[512];
     int kills = 0, resumed = 0, done = 0;
-    path_to(whole, "whole.tw"), path_to(killed, "killed.tw"), path_to(checkpoint, "checkpoint");
+    const char *whole = at("whole.tw"), *killed = at("killed.tw"), *checkpoint = at("checkpoint");
     srand((unsigned)getpid()); /* other moments each time: any must do */
     const double start = now();
     assert_true(run(checkpoint, 0, whole, -1.0));

@@ -1,55 +1,27 @@
 /* finetune_test.c - fine-tuning through the public header: an ordinary model, the same bytes twice,
  * and the same again when stopped and resumed. */
+#include "folder.h"
 #include "testing.h"
-#include "pictures.h"
 #include "topwork/topwork.h"
 
 #include <math.h>
 #include <stdbool.h>
-#include <sys/stat.h>
 
 enum { SIDE = 72, PER_CLASS = 14 };
-
-static char folder[256]; /* the temporary folder of this program */
-
-static const char *at(const char *name)
-{
-    static char paths[6][512];
-    static unsigned next;
-    char *path = paths[next++ % 6];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static int draw_class(const char *name, unsigned kind)
-{
-    static unsigned char rgb[SIDE * SIDE * 3];
-    char path[512];
-    if (mkdir(at(name), 0777) != 0) return 1;
-    for (unsigned i = 0; i < PER_CLASS; i++) {
-        snprintf(path, sizeof path, "%s/%s/%02u.png", folder, name, i);
-        draw_stripes(rgb, SIDE, SIDE, kind, 100 * kind + i);
-        if (png_write(path, rgb, SIDE, SIDE) != 0) return 1;
-    }
-    return 0;
-}
 
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-finetune-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder) || mkdir(at("photos"), 0777) != 0) return 1;
-    return draw_class("photos/across", 0) || draw_class("photos/down", 1) ||
-           draw_class("photos/diagonal", 3);
+    if (folder_new("finetune") || mkdir(at("photos"), 0777) != 0) return 1;
+    return draw_class("photos/across", 0, PER_CLASS, SIDE, SIDE) ||
+           draw_class("photos/down", 1, PER_CLASS, SIDE, SIDE) ||
+           draw_class("photos/diagonal", 3, PER_CLASS, SIDE, SIDE);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 typedef struct watch {

@@ -1,35 +1,11 @@
 /* line_test.c - the whole line through the public header: train, save, open, predict, evaluate. */
+#include "folder.h"
 #include "testing.h"
-#include "pictures.h"
 #include "topwork/topwork.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 
 enum { WIDTH = 72, HEIGHT = 56, PER_CLASS = 12 };
-
-static char folder[256]; /* the temporary folder of this program */
-
-static const char *at(const char *name)
-{
-    static char paths[4][512];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void draw_class(const char *name, unsigned kind, unsigned n)
-{
-    static unsigned char rgb[WIDTH * HEIGHT * 3];
-    char path[512];
-    assert_int_equal(mkdir(at(name), 0777), 0);
-    for (unsigned i = 0; i < n; i++) {
-        snprintf(path, sizeof path, "%s/%s/%02u.png", folder, name, i);
-        draw_stripes(rgb, WIDTH, HEIGHT, kind, 100 * kind + i);
-        assert_int_equal(png_write(path, rgb, WIDTH, HEIGHT), 0);
-    }
-}
 
 static void write_text(const char *path, const char *text)
 {
@@ -42,13 +18,11 @@ static void write_text(const char *path, const char *text)
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-line-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder)) return 1;
+    if (folder_new("line")) return 1;
     if (mkdir(at("photos"), 0777) != 0) return 1;
-    draw_class("photos/across", 0, PER_CLASS);
-    draw_class("photos/down", 1, PER_CLASS);
-    draw_class("photos/diagonal", 3, PER_CLASS);
+    if (draw_class("photos/across", 0, PER_CLASS, WIDTH, HEIGHT)) return 1;
+    if (draw_class("photos/down", 1, PER_CLASS, WIDTH, HEIGHT)) return 1;
+    if (draw_class("photos/diagonal", 3, PER_CLASS, WIDTH, HEIGHT)) return 1;
     write_text(at("photos/down/broken.png"), "\x89PNG\r\n\x1a\nthis is not a picture");
     write_text(at("photos/down/.DS_Store"), "hidden");
     return 0;
@@ -57,9 +31,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 static tw_ctx *new_ctx(void)

@@ -1,34 +1,11 @@
 /* reject_test.c - photos of no class through the public header: trained, saved, asked, measured. */
+#include "folder.h"
 #include "testing.h"
-#include "pictures.h"
 #include "topwork/topwork.h"
-
-#include <sys/stat.h>
 
 enum { WIDTH = 72, HEIGHT = 56, PER_CLASS = 30, OTHERS = 12, D_MOST = 4096 };
 
-static char folder[256]; /* the temporary folder of this program */
 static unsigned char rgb[WIDTH * HEIGHT * 3];
-
-static const char *at(const char *name)
-{
-    static char paths[4][512];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void draw_class(const char *name, unsigned kind, unsigned n)
-{
-    char path[512];
-    assert_int_equal(mkdir(at(name), 0777), 0);
-    for (unsigned i = 0; i < n; i++) {
-        snprintf(path, sizeof path, "%s/%s/%02u.png", folder, name, i);
-        draw_stripes(rgb, WIDTH, HEIGHT, kind, 100 * kind + i);
-        assert_int_equal(png_write(path, rgb, WIDTH, HEIGHT), 0);
-    }
-}
 
 /* A bright disc on a dark ground, nothing like stripes. */
 static void draw_disc(unsigned i)
@@ -63,14 +40,12 @@ static void draw_odd(unsigned i)
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-reject-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder)) return 1;
+    if (folder_new("reject")) return 1;
     if (mkdir(at("photos"), 0777) != 0 || mkdir(at("others"), 0777) != 0) return 1;
-    draw_class("photos/across", 0, PER_CLASS);
-    draw_class("photos/unknown", 1, PER_CLASS);
+    if (draw_class("photos/across", 0, PER_CLASS, WIDTH, HEIGHT)) return 1;
+    if (draw_class("photos/unknown", 1, PER_CLASS, WIDTH, HEIGHT)) return 1;
     if (mkdir(at("uneven"), 0777) != 0 || mkdir(at("uneven/odd"), 0777) != 0) return 1;
-    draw_class("uneven/even", 0, PER_CLASS);
+    if (draw_class("uneven/even", 0, PER_CLASS, WIDTH, HEIGHT)) return 1;
     for (unsigned i = 0; i < 6; i++) {
         char name[64];
         snprintf(name, sizeof name, "uneven/odd/%02u.png", i);
@@ -89,9 +64,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 #define OK(call)                                                                                   \

@@ -1,17 +1,15 @@
 /* views_test.c - views, layers and input sizes through the public header, and model files that say
  * what cannot be about them. */
+#include "folder.h"
 #include "testing.h"
-#include "pictures.h"
 
 #include "base/json.h"
 #include "bundle/bundle.h"
 
 #include <math.h>
-#include <sys/stat.h>
 
 enum { WIDTH = 150, HEIGHT = 141, PER_CLASS = 6 };
 
-static char folder[256];
 static tw_ctx *ctx;
 
 #define OK(call)                                                                                   \
@@ -21,45 +19,20 @@ static tw_ctx *ctx;
             fail_msg("%s: %s: %s", #call, tw_status_name(status_), tw_last_error(ctx));            \
     } while (0)
 
-static const char *at(const char *name)
-{
-    static char paths[4][512];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void draw_class(const char *name, unsigned kind)
-{
-    static unsigned char rgb[WIDTH * HEIGHT * 3];
-    char path[600];
-    assert_int_equal(mkdir(at(name), 0777), 0);
-    for (unsigned i = 0; i < PER_CLASS; i++) {
-        snprintf(path, sizeof path, "%s/%02u.png", at(name), i);
-        draw_stripes(rgb, WIDTH, HEIGHT, kind, 100 * kind + i);
-        assert_int_equal(png_write(path, rgb, WIDTH, HEIGHT), 0);
-    }
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-views-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder) || mkdir(at("photos"), 0777) != 0) return 1;
-    draw_class("photos/across", 0);
-    draw_class("photos/down", 1);
+    if (folder_new("views") || mkdir(at("photos"), 0777) != 0) return 1;
+    if (draw_class("photos/across", 0, PER_CLASS, WIDTH, HEIGHT)) return 1;
+    if (draw_class("photos/down", 1, PER_CLASS, WIDTH, HEIGHT)) return 1;
     return tw_ctx_new(&ctx) == TW_OK ? 0 : 1;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
     tw_ctx_free(ctx);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 /* ---- options ------------------------------------------------------------------------------- */

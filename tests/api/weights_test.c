@@ -1,6 +1,7 @@
 /* weights_test.c - real pretrained weights against the figures written beside them
  * (shared/data/weights/README.md): the fixed check without photos, through the importer, the file
  * format, folding, fusion and both engines. */
+#include "folder.h"
 #include "testing.h"
 #include "api/backbone.h"
 #include "engine/engine.h"
@@ -9,22 +10,16 @@
 
 #define SIDE 224
 
-static char folder[256];
-
 static int set_up(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-weights-XXXXXX", tmp ? tmp : "/tmp");
-    return mkdtemp(folder) ? 0 : 1;
+    return folder_new("weights");
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return folder_free();
 }
 
 #define OK(call)                                                                                   \

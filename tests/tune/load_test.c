@@ -2,20 +2,18 @@
  * cannot be read is said when it is asked for. */
 #include "tune/private.h"
 
-#include "pictures.h"
+#include "folder.h"
 #include "testing.h"
 
 enum { SIDE = 20, PHOTOS = 9, BATCH = 3, EACH = SIDE * SIDE * 3 };
 
-static char folder[256], paths[PHOTOS + 1][300]; /* the last photo is not there */
+static char paths[PHOTOS + 1][300]; /* the last photo is not there */
 
 static int set_up(void **state)
 {
     (void)state;
     static unsigned char rgb[SIDE * SIDE * 3];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/topwork-load-XXXXXX", tmp ? tmp : "/tmp");
-    if (!mkdtemp(folder)) return 1;
+    if (folder_new("load")) return 1;
     for (unsigned i = 0; i <= PHOTOS; i++) {
         snprintf(paths[i], sizeof paths[i], "%s/%u.png", folder, i);
         draw_stripes(rgb, SIDE, SIDE, i % 4, i);
@@ -27,8 +25,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < PHOTOS; i++) unlink(paths[i]);
-    return rmdir(folder);
+    return folder_free();
 }
 
 static const char *path_of(const void *user, size_t photo)
