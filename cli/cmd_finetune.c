@@ -1,4 +1,5 @@
 /* cmd_finetune.c - topwork finetune: train the backbone itself. */
+#include "course.h"
 #include "epochs.h"
 #include "output.h"
 #include "report.h"
@@ -13,40 +14,12 @@ static void read_options(const session *s, tw_finetune_opts *t)
     const options *const o = &s->opts;
     tw_finetune_opts_init(t);
     t->backbone = o->backbone;
-    t->test_size = o->test_size;
-    t->seed = (uint32_t)o->seed;
-    t->stratify = (tw_tristate)o->stratify;
-    t->groups = o->groups;
-    t->precision = (tw_precision)o->precision;
     t->unfreeze = o->unfreeze;
-    t->optimiser = o->optimiser;
-    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
-    t->no_mirror = o->no_mirror;
-    t->resume = o->resume;
     t->checkpointing = o->checkpointing;
-    const struct {
-        option_id id;
-        double from, *to;
-    } numbers[] = {
-        {OPT_LR, o->lr, &t->rate},
-        {OPT_WARMUP, o->warmup, &t->warmup},
-        {OPT_WEIGHT_DECAY, o->weight_decay, &t->weight_decay},
-        {OPT_LAYER_DECAY, o->layer_decay, &t->layer_decay},
-        {OPT_SMOOTHING, o->smoothing, &t->smoothing},
-        {OPT_MIXUP, o->mixup, &t->mixup},
-        {OPT_EMA, o->ema, &t->average},
-        {OPT_CROP_AREA, o->crop_area, &t->least_area},
-        {OPT_JITTER, o->jitter, &t->jitter},
-        {OPT_ERASE, o->erase, &t->erase},
-        {OPT_ROTATE, o->rotate, &t->rotate},
-        {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
-    };
-    for (size_t i = 0; i < LEN(numbers); i++)
-        if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
-    if (option_given(o, OPT_RANDAUGMENT)) t->randaugment = o->randaugment;
-    if (option_given(o, OPT_EPOCHS)) t->epochs = o->epochs;
-    if (option_given(o, OPT_TUNE_PATIENCE)) t->patience = o->tune_patience;
-    if (option_given(o, OPT_TUNE_BATCH)) t->batch = o->batch_size;
+    course_read(o, &COURSE_OF(t));
+    course_number(o, OPT_LAYER_DECAY, o->layer_decay, &t->layer_decay);
+    course_number(o, OPT_ROTATE, o->rotate, &t->rotate);
+    course_size(o, OPT_RANDAUGMENT, o->randaugment, &t->randaugment);
 }
 
 /* ---- epochs -------------------------------------------------------------------------------- */
@@ -196,7 +169,7 @@ static const option_use uses[] = {
      "The pretrained network to train on: a name, a file, or a model, whose backbone is "
      "trained further. Default: sapling."},
     {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
-                    "machine has it."},
+                    "machine has it. Not int8."},
     {OPT_TEST_SIZE, NULL},
     {OPT_SEED, "Of the split, the order of photos and how they are varied. Default: 42."},
     {OPT_STRATIFY, NULL},

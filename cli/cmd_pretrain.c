@@ -1,4 +1,5 @@
 /* cmd_pretrain.c - topwork pretrain: a backbone from random weights, by labels or by a teacher. */
+#include "course.h"
 #include "epochs.h"
 #include "inputs.h"
 #include "output.h"
@@ -22,44 +23,9 @@ static void read_options(const session *s, tw_pretrain_opts *t)
     t->arch = o->arch;
     t->name = o->name;
     t->teacher = o->teacher;
-    t->test_size = o->test_size;
-    t->seed = (uint32_t)o->seed;
-    t->stratify = (tw_tristate)o->stratify;
-    t->groups = o->groups;
-    t->precision = (tw_precision)o->precision;
-    t->optimiser = o->optimiser;
-    t->balanced = o->class_weight == CLASS_WEIGHT_BALANCED;
-    t->no_mirror = o->no_mirror;
-    t->resume = o->resume;
-    const struct {
-        option_id id;
-        double from, *to;
-    } numbers[] = {
-        {OPT_WIDTH, o->width, &t->width},
-        {OPT_LR, o->lr, &t->rate},
-        {OPT_WARMUP, o->warmup, &t->warmup},
-        {OPT_WEIGHT_DECAY, o->weight_decay, &t->weight_decay},
-        {OPT_SMOOTHING, o->smoothing, &t->smoothing},
-        {OPT_MIXUP, o->mixup, &t->mixup},
-        {OPT_EMA, o->ema, &t->average},
-        {OPT_CROP_AREA, o->crop_area, &t->least_area},
-        {OPT_JITTER, o->jitter, &t->jitter},
-        {OPT_ERASE, o->erase, &t->erase},
-        {OPT_CHECKPOINT_EVERY, o->checkpoint_every, &t->checkpoint_minutes},
-    };
-    const struct {
-        option_id id;
-        size_t from, *to;
-    } sizes[] = {
-        {OPT_SIZE, o->side, &t->side},
-        {OPT_EPOCHS, o->epochs, &t->epochs},
-        {OPT_TUNE_PATIENCE, o->tune_patience, &t->patience},
-        {OPT_TUNE_BATCH, o->batch_size, &t->batch},
-    };
-    for (size_t i = 0; i < LEN(numbers); i++)
-        if (option_given(o, numbers[i].id)) *numbers[i].to = numbers[i].from;
-    for (size_t i = 0; i < LEN(sizes); i++)
-        if (option_given(o, sizes[i].id)) *sizes[i].to = sizes[i].from;
+    course_read(o, &COURSE_OF(t));
+    course_number(o, OPT_WIDTH, o->width, &t->width);
+    course_size(o, OPT_SIZE, o->side, &t->side);
 }
 
 /* ---- photos without labels ----------------------------------------------------------------- */
@@ -247,7 +213,7 @@ static const option_use uses[] = {
     {OPT_UNLABELLED, NULL},
     {OPT_CATEGORIES, NULL},
     {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
-                    "machine has it."},
+                    "machine has it. Not int8."},
     {OPT_TEST_SIZE, NULL},
     {OPT_SEED, "Of the weights, the split, the order of photos and how they are varied. Default: "
                "42."},

@@ -100,7 +100,7 @@ class Network(torch.nn.Module):
         if op == "relu":
             return F.relu(x[0])
         if op == "clip":
-            return F.hardtanh(x[0], node["low"], node["high"])
+            return torch.clamp(x[0], node["low"], node["high"])  # hardtanh has no gradient in bfloat16
         if op == "max_pool":
             return F.max_pool2d(x[0], node["kernel"], dilation=node["dilation"], ceil_mode=node["ceil_mode"], **window)
         if op == "add":

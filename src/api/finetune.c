@@ -32,27 +32,13 @@ void tw_finetune_opts_init(tw_finetune_opts *opts)
                                .checkpoint_minutes = 5.0};
 }
 
-bool twi_finetune_sgd(const tw_finetune_opts *o)
-{
-    return o->optimiser && strcmp(o->optimiser, "sgd") == 0;
-}
-
 static tw_status check_options(tw_ctx *ctx, const tw_finetune_opts *o)
 {
-    if (o->optimiser && strcmp(o->optimiser, "adamw") != 0 && !twi_finetune_sgd(o))
-        return twi_fail(ctx, TW_ERR_ARG, "the optimiser is %s; need adamw or sgd", o->optimiser);
-    if (o->epochs == 0 || o->epochs > 100000 || o->batch == 0 || o->batch > 65536)
-        return twi_fail(ctx, TW_ERR_ARG,
-                        "%zu epochs, batches of %zu; 1 to 100000 and 1 to 65536 are allowed",
-                        o->epochs, o->batch);
-    if (!(o->rate >= 0.0 || o->rate == TW_AUTO) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
-        !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
-        !(o->checkpoint_minutes >= 0.0) || !(o->rotate >= 0.0 && o->rotate <= 180.0) ||
-        o->randaugment >= TWI_RANDAUGMENT_BINS)
-        return twi_fail(ctx, TW_ERR_ARG,
-                        "the rate must be 0 or more, the least area above 0 to 1, jitter 0 to "
-                        "below 1, erase 0 to 1, minutes between checkpoints 0 or more, rotate 0 to "
-                        "180, randaugment 0 to 30");
+    const twi_course course = TWI_COURSE_OF(o);
+    const tw_status st = twi_course_check(ctx, &course, 1);
+    if (st != TW_OK) return st;
+    if (!(o->rotate >= 0.0 && o->rotate <= 180.0) || o->randaugment >= TWI_RANDAUGMENT_BINS)
+        return twi_fail(ctx, TW_ERR_ARG, "rotate must be 0 to 180, randaugment 0 to 30");
     return TW_OK;
 }
 
@@ -63,15 +49,11 @@ static tw_status read_options(twi_finetuning *f, const tw_finetune_opts *given)
     tw_status st = twi_options_read(f->ctx, o, sizeof *o, given, given ? given->size_bytes : 0);
     if (st == TW_OK) st = check_options(f->ctx, o);
     if (st != TW_OK) return st;
+    const bool sgd = twi_course_sgd(&TWI_COURSE_OF(o));
     if (!o->backbone) o->backbone = "sapling";
-    if (o->rate == 0.0) o->rate = twi_finetune_sgd(o) ? 5e-3 : 2e-4;
-    if (o->weight_decay < 0.0) o->weight_decay = twi_finetune_sgd(o) ? 1e-4 : 0.05;
-    f->precision = o->precision;
-    if (f->precision == TW_PRECISION_INT8)
-        return twi_fail(f->ctx, TW_ERR_ARG, "training in int8 is not possible; f32 and bf16 are");
-    if (f->precision == TW_PRECISION_AUTO)
-        f->precision =
-            twi_precision_native(TW_PRECISION_BF16) ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+    if (o->rate == 0.0) o->rate = sgd ? 5e-3 : 2e-4;
+    if (o->weight_decay < 0.0) o->weight_decay = sgd ? 1e-4 : 0.05;
+    if ((st = twi_course_precision(f->ctx, o->precision, &f->precision)) != TW_OK) return st;
     f->parts_opts = (twi_parts_opts){.test_size = o->test_size,
                                      .seed = o->seed,
                                      .stratify = o->stratify != TW_NO,
@@ -154,23 +136,10 @@ static tw_status first_head(twi_finetuning *f)
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
-static tw_epoch epoch_of(const twi_tune_epoch *e)
-{
-    return (tw_epoch){.epoch = e->epoch,
-                      .epochs = e->epochs,
-                      .loss = e->loss,
-                      .val_loss = e->val_loss,
-                      .val_accuracy = e->val_accuracy,
-                      .rate = e->rate,
-                      .photos_per_second = e->photos_per_second,
-                      .seconds = e->seconds,
-                      .best = e->best};
-}
-
 static int tell(void *user, const twi_tune_epoch *e)
 {
     const twi_finetuning *f = user;
-    const tw_epoch epoch = epoch_of(e);
+    const tw_epoch epoch = twi_course_epoch(e);
     return f->opts.told ? f->opts.told(f->opts.user, &epoch) : 0;
 }
 
@@ -186,9 +155,12 @@ static tw_status identity_of(twi_finetuning *f, char **out)
     const tw_finetune_opts *o = &f->opts;
     char hex[TWI_DIGEST_HEX + 1];
     twi_digest digest;
-    const double numbers[] = {
-        o->weight_decay,     o->layer_decay, o->average, (double)f->C, (double)twi_finetune_sgd(o),
-        (double)f->precision};
+    const double numbers[] = {o->weight_decay,
+                              o->layer_decay,
+                              o->average,
+                              (double)f->C,
+                              (double)twi_course_sgd(&TWI_COURSE_OF(o)),
+                              (double)f->precision};
     twi_digest_start(&digest);
     twi_digest_add(&digest, numbers, sizeof numbers);
     twi_digest_add(&digest, f->trained, f->network->n * sizeof *f->trained);
@@ -197,23 +169,20 @@ static tw_status identity_of(twi_finetuning *f, char **out)
     return twi_asprintf(f->ctx, out, "%s %s", f->backbone->digest, hex);
 }
 
-static twi_augment_opts augment_of(const twi_finetuning *f)
+static twi_tune_opts tune_of(const twi_finetuning *f)
 {
     const tw_finetune_opts *o = &f->opts;
-    return (twi_augment_opts){.least_area = o->least_area,
-                              .stretch = 4.0 / 3.0,
-                              .mirror = !o->no_mirror,
-                              .jitter = o->jitter,
-                              .erase = o->erase,
-                              .rotate = o->rotate,
-                              .randaugment = o->randaugment,
-                              .width = f->extract.recipe.width,
-                              .height = f->extract.recipe.height};
+    const twi_recipe *recipe = &f->extract.recipe;
+    twi_tune_opts tune = twi_course_tune(&TWI_COURSE_OF(o), recipe->width, recipe->height);
+    tune.augment.rotate = o->rotate;
+    tune.augment.randaugment = o->randaugment;
+    tune.train_from = f->train_from;
+    return tune;
 }
 
 static tw_status loop(twi_finetuning *f)
 {
-    const tw_finetune_opts *o = &f->opts;
+    twi_tune_opts opts = tune_of(f);
     char *identity = NULL;
     tw_status st = identity_of(f, &identity);
     if (st != TW_OK) return st;
@@ -227,24 +196,8 @@ static tw_status loop(twi_finetuning *f)
                                     .k = f->k,
                                     .recipe = &f->extract.recipe,
                                     .max_pixels = f->extract.max_pixels};
-    const twi_tune_opts opts = {.seed = o->seed,
-                                .epochs = o->epochs,
-                                .batch = o->batch,
-                                .patience = o->patience,
-                                .rate = o->rate,
-                                .find_rate = o->rate == TW_AUTO,
-                                .train_from = f->train_from,
-                                .warmup = o->warmup,
-                                .smoothing = o->smoothing,
-                                .mixup = o->mixup,
-                                .balanced = o->balanced != 0,
-                                .augment = augment_of(f),
-                                .checkpoint = o->checkpoint,
-                                .checkpoint_seconds = 60.0 * o->checkpoint_minutes,
-                                .resume = o->resume != 0,
-                                .identity = identity,
-                                .told = tell,
-                                .user = f};
+    opts.identity = identity;
+    opts.told = tell, opts.user = f;
     st = twi_tune_run(f->ctx, f->trainer, f->optimiser, &photos, &opts, &f->result);
     twi_free(identity);
     return st;
@@ -316,7 +269,7 @@ static tw_status draw_sheet(twi_finetuning *f, const char *path)
                                     .n_train = f->parts.n_train,
                                     .recipe = &f->extract.recipe,
                                     .max_pixels = f->extract.max_pixels};
-    const twi_tune_opts opts = {.seed = f->opts.seed, .augment = augment_of(f)};
+    const twi_tune_opts opts = tune_of(f);
     return twi_tune_sheet(f->ctx, &photos, &opts, SHEET_ROWS, SHEET_COLUMNS, path);
 }
 

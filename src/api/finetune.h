@@ -2,9 +2,9 @@
 #ifndef TWI_API_FINETUNE_H
 #define TWI_API_FINETUNE_H
 
+#include "api/course.h"
 #include "api/model.h"
 #include "api/parts.h"
-#include "tune/tune.h"
 
 /* A head as the last layer of a network, and back. weight [k, d], bias [k]. */
 typedef struct twi_dense_head {
@@ -46,7 +46,6 @@ typedef struct twi_finetuning {
     double start, seconds_fit; /* when it began; of the first head and the epochs */
 } twi_finetuning;
 
-bool twi_finetune_sgd(const tw_finetune_opts *opts);
 /* Warns of test photos that the backbone, where it is a model's, was trained on. */
 tw_status twi_finetune_seen(twi_finetuning *f);
 /* Puts the first head behind the backbone and compiles both for training. */

@@ -44,17 +44,6 @@ static tw_status give_back(twi_finetuning *f)
     return twi_backbone_forget_ranges(f->ctx, f->backbone); /* they were of other weights */
 }
 
-static twi_json *epoch_json(const twi_tune_epoch *e)
-{
-    twi_json *json = twi_json_object();
-    bool ok = twi_json_set(json, "epoch", twi_json_integer((int64_t)e->epoch));
-    ok &= twi_json_set(json, "val_loss", twi_json_number(e->val_loss));
-    ok &= twi_json_set(json, "val_accuracy", twi_json_number(e->val_accuracy));
-    if (ok) return json;
-    twi_json_free(json);
-    return NULL;
-}
-
 /* How it was made: no times. from: the digest of the backbone it began with. */
 static twi_json *document(const twi_finetuning *f, const char *from)
 {
@@ -62,38 +51,18 @@ static twi_json *document(const twi_finetuning *f, const char *from)
     const struct {
         const char *name;
         double value;
-    } numbers[] = {{"rate", f->result.rate},
-                   {"weight_decay", o->weight_decay},
-                   {"layer_decay", o->layer_decay},
-                   {"warmup", o->warmup},
-                   {"smoothing", o->smoothing},
-                   {"mixup", o->mixup},
-                   {"average", o->average},
-                   {"least_area", o->least_area},
-                   {"jitter", o->jitter},
-                   {"erase", o->erase},
+    } numbers[] = {{"layer_decay", o->layer_decay},
                    {"rotate", o->rotate},
                    {"randaugment", (double)o->randaugment},
                    {"C", f->C}};
-    const struct {
-        const char *name;
-        size_t value;
-    } counts[] = {{"epochs", o->epochs}, {"epochs_run", f->result.epochs},
-                  {"batch", o->batch},   {"n_train", f->n_train},
-                  {"n_val", f->n_val},   {"seed", o->seed}};
     twi_json *json = twi_json_object();
     bool ok = twi_json_set(json, "from", twi_json_text(from));
     ok &= twi_json_set(json, "unfreeze", twi_json_text(o->unfreeze ? o->unfreeze : "all"));
-    ok &= twi_json_set(json, "optimiser", twi_json_text(twi_finetune_sgd(o) ? "sgd" : "adamw"));
-    ok &= twi_json_set(json, "precision", twi_json_text(twi_precision_name(f->precision)));
+    ok &= twi_course_json(json, &TWI_COURSE_OF(o), f->precision, &f->result);
     for (size_t i = 0; i < TWI_LEN(numbers); i++)
         ok &= twi_json_set(json, numbers[i].name, twi_json_number(numbers[i].value));
-    for (size_t i = 0; i < TWI_LEN(counts); i++)
-        ok &= twi_json_set(json, counts[i].name, twi_json_integer((int64_t)counts[i].value));
-    ok &= twi_json_set(json, "balanced", twi_json_boolean(o->balanced != 0));
-    ok &= twi_json_set(json, "mirror", twi_json_boolean(!o->no_mirror));
-    ok &= twi_json_set(json, "first", epoch_json(&f->result.first));
-    ok &= twi_json_set(json, "best", epoch_json(&f->result.best));
+    ok &= twi_json_set(json, "n_train", twi_json_integer((int64_t)f->n_train));
+    ok &= twi_json_set(json, "n_val", twi_json_integer((int64_t)f->n_val));
     if (ok) return json;
     twi_json_free(json);
     return NULL;
@@ -109,7 +78,11 @@ tw_status twi_finetune_model(twi_finetuning *f, tw_model **out, tw_report **repo
     tw_train_opts train;
     tw_status st = TW_OK;
     memcpy(from, f->backbone->digest, sizeof from);
-    if (learned) st = give_back(f);
+    if (learned)
+        st = give_back(f);
+    else
+        twi_log(f->ctx, TW_LOG_INFO,
+                "no epoch was better than the head alone: the model is the one that train makes");
     if (st == TW_OK && learned) st = twi_dense_head_classifier(f->ctx, &f->head, &classifier);
     if (st != TW_OK) return st;
     twi_json *json = document(f, from);

@@ -131,16 +131,8 @@ tw_status twi_finetune_compile(twi_finetuning *f)
                                       .momentum = 0.1,
                                       .checkpointing = o->checkpointing != 0,
                                       .trained = f->trained};
-    const twi_optimiser_opts optimiser = {.kind = twi_finetune_sgd(o) ? TWI_SGD : TWI_ADAMW,
-                                          .weight_decay = o->weight_decay,
-                                          .beta1 = 0.9,
-                                          .beta2 = 0.999,
-                                          .epsilon = 1e-8,
-                                          .momentum = 0.9,
-                                          .nesterov = true,
-                                          .layer_decay = o->layer_decay,
-                                          .average = o->average,
-                                          .threads = twi_threads(f->ctx)};
+    const twi_optimiser_opts optimiser =
+        twi_course_optimiser(&TWI_COURSE_OF(o), o->layer_decay, twi_threads(f->ctx));
     st = twi_trainer_new(f->ctx, f->network, &trainer, &f->trainer);
     if (st != TW_OK) return st;
     return twi_optimiser_new(f->ctx, f->trainer, &optimiser, f->head_node, &f->optimiser);

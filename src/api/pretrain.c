@@ -28,29 +28,6 @@ void tw_pretrain_opts_init(tw_pretrain_opts *opts)
                                .checkpoint_minutes = 5.0};
 }
 
-bool twi_pretrain_sgd(const tw_pretrain_opts *o)
-{
-    return o->optimiser && strcmp(o->optimiser, "sgd") == 0;
-}
-
-static tw_status check_numbers(tw_ctx *ctx, const tw_pretrain_opts *o)
-{
-    if (o->optimiser && strcmp(o->optimiser, "adamw") != 0 && !twi_pretrain_sgd(o))
-        return twi_fail(ctx, TW_ERR_ARG, "the optimiser is %s; need adamw or sgd", o->optimiser);
-    if (o->epochs == 0 || o->epochs > 100000 || o->batch < 2 || o->batch > 65536)
-        return twi_fail(ctx, TW_ERR_ARG,
-                        "%zu epochs, batches of %zu; 1 to 100000 and 2 to 65536 are allowed",
-                        o->epochs, o->batch);
-    if (!(o->rate >= 0.0 || o->rate == TW_AUTO) || !(o->least_area > 0.0 && o->least_area <= 1.0) ||
-        !(o->jitter >= 0.0 && o->jitter < 1.0) || !(o->erase >= 0.0 && o->erase <= 1.0) ||
-        !(o->checkpoint_minutes >= 0.0) || !(o->average >= 0.0 && o->average < 1.0))
-        return twi_fail(ctx, TW_ERR_ARG,
-                        "the rate must be 0 or more, the least area above 0 to 1, jitter and the "
-                        "average's share 0 to below 1, erase 0 to 1, minutes between checkpoints 0 "
-                        "or more");
-    return TW_OK;
-}
-
 static tw_status check_photos(const twi_pretraining *p)
 {
     if (p->dataset && p->opts.n_photos > 0)
@@ -74,38 +51,23 @@ static tw_status read_options(twi_pretraining *p, const tw_pretrain_opts *given)
     tw_pretrain_opts *o = &p->opts;
     tw_pretrain_opts_init(o);
     tw_status st = twi_options_read(p->ctx, o, sizeof *o, given, given ? given->size_bytes : 0);
-    if (st == TW_OK) st = check_numbers(p->ctx, o);
+    if (st == TW_OK) st = twi_course_check(p->ctx, &TWI_COURSE_OF(o), 2);
+    if (st == TW_OK) st = twi_course_precision(p->ctx, o->precision, &p->precision);
     if (st != TW_OK) return st;
+    const bool sgd = twi_course_sgd(&TWI_COURSE_OF(o));
     if (!o->arch) o->arch = "resnet18";
-    if (o->rate == 0.0) o->rate = twi_pretrain_sgd(o) ? 0.05 : 2e-3;
-    if (o->weight_decay < 0.0) o->weight_decay = twi_pretrain_sgd(o) ? 5e-4 : 0.05;
-    p->precision = o->precision;
-    if (p->precision == TW_PRECISION_AUTO)
-        p->precision =
-            twi_precision_native(TW_PRECISION_BF16) ? TW_PRECISION_BF16 : TW_PRECISION_F32;
+    if (o->rate == 0.0) o->rate = sgd ? 0.05 : 2e-3;
+    if (o->weight_decay < 0.0) o->weight_decay = sgd ? 5e-4 : 0.05;
     p->k = p->dataset ? tw_dataset_class_count(p->dataset) : 0;
     return check_photos(p);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
-static tw_epoch epoch_of(const twi_tune_epoch *e)
-{
-    return (tw_epoch){.epoch = e->epoch,
-                      .epochs = e->epochs,
-                      .loss = e->loss,
-                      .val_loss = e->val_loss,
-                      .val_accuracy = e->val_accuracy,
-                      .rate = e->rate,
-                      .photos_per_second = e->photos_per_second,
-                      .seconds = e->seconds,
-                      .best = e->best};
-}
-
 static int tell(void *user, const twi_tune_epoch *e)
 {
     const twi_pretraining *p = user;
-    const tw_epoch epoch = epoch_of(e);
+    const tw_epoch epoch = twi_course_epoch(e);
     return p->opts.told ? p->opts.told(p->opts.user, &epoch) : 0;
 }
 
@@ -122,8 +84,8 @@ static tw_status identity_of(const twi_pretraining *p, char **out)
     char hex[TWI_DIGEST_HEX + 1];
     const char *teacher = p->teacher_backbone ? p->teacher_backbone->digest : "none";
     twi_digest digest;
-    const double numbers[] = {o->weight_decay, o->average, (double)twi_pretrain_sgd(o),
-                              (double)p->precision};
+    const double numbers[] = {o->weight_decay, o->average,
+                              (double)twi_course_sgd(&TWI_COURSE_OF(o)), (double)p->precision};
     twi_digest_start(&digest);
     twi_digest_add(&digest, numbers, sizeof numbers);
     twi_digest_add(&digest, p->digests, p->n * sizeof *p->digests);
@@ -147,31 +109,11 @@ static tw_status loop(twi_pretraining *p)
                               .k = twi_trainer_output_count(p->trainer),
                               .recipe = &p->recipe,
                               .max_pixels = p->max_pixels};
-    const twi_tune_opts opts = {.seed = o->seed,
-                                .epochs = o->epochs,
-                                .batch = o->batch,
-                                .patience = o->patience,
-                                .rate = o->rate,
-                                .find_rate = o->rate == TW_AUTO,
-                                .warmup = o->warmup,
-                                .smoothing = o->smoothing,
-                                .mixup = o->mixup,
-                                .balanced = o->balanced != 0,
-                                .augment = {.least_area = o->least_area,
-                                            .stretch = 4.0 / 3.0,
-                                            .mirror = !o->no_mirror,
-                                            .jitter = o->jitter,
-                                            .erase = o->erase,
-                                            .width = p->recipe.width,
-                                            .height = p->recipe.height},
-                                .teacher = p->teacher,
-                                .validator = p->validator,
-                                .checkpoint = o->checkpoint,
-                                .checkpoint_seconds = 60.0 * o->checkpoint_minutes,
-                                .resume = o->resume != 0,
-                                .identity = identity,
-                                .told = tell,
-                                .user = p};
+    twi_tune_opts opts = twi_course_tune(&TWI_COURSE_OF(o), p->recipe.width, p->recipe.height);
+    opts.teacher = p->teacher;
+    opts.validator = p->validator;
+    opts.identity = identity;
+    opts.told = tell, opts.user = p;
     st = twi_tune_run(p->ctx, p->trainer, p->optimiser, &photos, &opts, &p->result);
     photos.val = p->test, photos.n_val = p->n_test;
     p->tested = (twi_tune_epoch){.val_loss = (double)NAN, .val_accuracy = (double)NAN};
@@ -218,7 +160,7 @@ tw_status tw_backbone_pretrain(tw_ctx *ctx, const tw_dataset *dataset, const tw_
                                   .n_val = p.n_val,
                                   .n_test = p.n_test,
                                   .n_skipped = p.n_skipped,
-                                  .best = epoch_of(&p.result.best),
+                                  .best = twi_course_epoch(&p.result.best),
                                   .test_loss = p.tested.val_loss,
                                   .test_accuracy = p.tested.val_accuracy};
 done:

@@ -4,7 +4,7 @@
 
 #include "api/extract.h"
 #include "api/parts.h"
-#include "tune/tune.h"
+#include "api/course.h"
 
 typedef struct twi_pretraining {
     tw_ctx *ctx;
@@ -29,8 +29,6 @@ typedef struct twi_pretraining {
     twi_tune_result result;
     twi_tune_epoch tested;
 } twi_pretraining;
-
-bool twi_pretrain_sgd(const tw_pretrain_opts *opts);
 
 /* pretrain_network.c: the backbone, by way of a folder beside out_path. */
 tw_status twi_pretrain_draw(twi_pretraining *p, const char *out_path);

@@ -106,16 +106,8 @@ tw_status twi_pretrain_compile(twi_pretraining *p)
 {
     const tw_pretrain_opts *o = &p->opts;
     if (o->batch > p->n_train) p->opts.batch = p->n_train;
-    const twi_optimiser_opts optimiser = {.kind = twi_pretrain_sgd(o) ? TWI_SGD : TWI_ADAMW,
-                                          .weight_decay = o->weight_decay,
-                                          .beta1 = 0.9,
-                                          .beta2 = 0.999,
-                                          .epsilon = 1e-8,
-                                          .momentum = 0.9,
-                                          .nesterov = true,
-                                          .layer_decay = 1.0,
-                                          .average = o->average,
-                                          .threads = twi_threads(p->ctx)};
+    const twi_optimiser_opts optimiser =
+        twi_course_optimiser(&TWI_COURSE_OF(o), 1.0, twi_threads(p->ctx));
     tw_status st = o->teacher ? open_teacher(p) : TW_OK;
     if (st == TW_OK) st = cut(p);
     if (st == TW_OK) st = new_trainers(p);

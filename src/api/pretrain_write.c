@@ -43,46 +43,14 @@ static tw_status store_labels(const twi_pretraining *p, twi_tensors *stored)
     return TW_OK;
 }
 
-static twi_json *epoch_json(const twi_tune_epoch *e)
+static bool set_measured(twi_json *json, const twi_pretraining *p)
 {
-    twi_json *json = twi_json_object();
-    bool ok = twi_json_set(json, "epoch", twi_json_integer((int64_t)e->epoch));
-    ok &= twi_json_set(json, "val_loss", twi_json_number(e->val_loss));
-    ok &= twi_json_set(json, "val_accuracy", twi_json_number(e->val_accuracy));
-    if (ok) return json;
-    twi_json_free(json);
-    return NULL;
-}
-
-static bool set_numbers(twi_json *json, const twi_pretraining *p)
-{
-    const tw_pretrain_opts *o = &p->opts;
-    const struct {
-        const char *name;
-        double value;
-    } numbers[] = {{"rate", p->result.rate},
-                   {"weight_decay", o->weight_decay},
-                   {"warmup", o->warmup},
-                   {"smoothing", o->smoothing},
-                   {"mixup", o->mixup},
-                   {"average", o->average},
-                   {"least_area", o->least_area},
-                   {"jitter", o->jitter},
-                   {"erase", o->erase},
-                   {"test_size", o->test_size},
-                   {"test_loss", p->tested.val_loss},
-                   {"test_accuracy", p->tested.val_accuracy}};
-    const struct {
-        const char *name;
-        size_t value;
-    } counts[] = {{"epochs", o->epochs}, {"epochs_run", p->result.epochs}, {"batch", o->batch},
-                  {"seed", o->seed},     {"n_train", p->n_train},          {"n_val", p->n_val},
-                  {"n_test", p->n_test}};
-    bool ok = true;
-    for (size_t i = 0; i < TWI_LEN(numbers); i++)
-        ok &= twi_json_set(json, numbers[i].name, twi_json_number(numbers[i].value));
-    for (size_t i = 0; i < TWI_LEN(counts); i++)
-        ok &= twi_json_set(json, counts[i].name, twi_json_integer((int64_t)counts[i].value));
+    bool ok = twi_json_set(json, "test_size", twi_json_number(p->opts.test_size));
+    ok &= twi_json_set(json, "test_loss", twi_json_number(p->tested.val_loss));
+    ok &= twi_json_set(json, "test_accuracy", twi_json_number(p->tested.val_accuracy));
+    ok &= twi_json_set(json, "n_train", twi_json_integer((int64_t)p->n_train));
+    ok &= twi_json_set(json, "n_val", twi_json_integer((int64_t)p->n_val));
+    ok &= twi_json_set(json, "n_test", twi_json_integer((int64_t)p->n_test));
     return ok;
 }
 
@@ -91,19 +59,14 @@ static twi_json *pretraining_json(const twi_pretraining *p)
 {
     const tw_pretrain_opts *o = &p->opts;
     twi_json *json = twi_json_object();
-    bool ok = json && set_numbers(json, p);
+    bool ok = json && twi_course_json(json, &TWI_COURSE_OF(o), p->precision, &p->result) &&
+              set_measured(json, p);
     if (ok && p->teacher_backbone) {
         twi_json *teacher = twi_json_object();
         ok &= twi_json_set(teacher, "name", twi_json_text(p->teacher_backbone->name));
         ok &= twi_json_set(teacher, "digest", twi_json_text(p->teacher_backbone->digest));
         ok &= twi_json_set(json, "teacher", teacher);
     }
-    ok &= twi_json_set(json, "optimiser", twi_json_text(twi_pretrain_sgd(o) ? "sgd" : "adamw"));
-    ok &= twi_json_set(json, "precision", twi_json_text(twi_precision_name(p->precision)));
-    ok &= twi_json_set(json, "balanced", twi_json_boolean(o->balanced != 0));
-    ok &= twi_json_set(json, "mirror", twi_json_boolean(!o->no_mirror));
-    ok &= twi_json_set(json, "first", epoch_json(&p->result.first));
-    ok &= twi_json_set(json, "best", epoch_json(&p->result.best));
     if (ok) return json;
     twi_json_free(json);
     return NULL;
