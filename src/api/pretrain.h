@@ -2,9 +2,9 @@
 #ifndef TWI_API_PRETRAIN_H
 #define TWI_API_PRETRAIN_H
 
+#include "api/course.h"
 #include "api/extract.h"
 #include "api/parts.h"
-#include "api/course.h"
 
 typedef struct twi_pretraining {
     tw_ctx *ctx;

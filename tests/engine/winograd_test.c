@@ -398,29 +398,35 @@ static size_t count_of(const problem *p, const twi_shape *s)
     return p->batch * s->dims[0] * s->dims[1] * s->dims[2];
 }
 
+/* Gradients of outputs lie in the other order than the source: flipped. */
+static twi_wino describe(trial *t, const problem *p, bool flipped)
+{
+    return (twi_wino){.kernels = t->kernels,
+                      .batch = p->batch,
+                      .in_channels = p->in.dims[0],
+                      .out_channels = p->out.dims[0],
+                      .in_size = {p->in.dims[1], p->in.dims[2]},
+                      .out_size = {p->out.dims[1], p->out.dims[2]},
+                      .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
+                      .src = strides_of(&p->in, p->blocked),
+                      .dst = strides_of(&p->out, p->blocked != flipped),
+                      .src_dtype = t->maps,
+                      .src_scale = 1.0f,
+                      .end = {.relu = p->node.fused.op == TWI_OP_RELU,
+                              .dtype = t->maps,
+                              .old_dtype = t->maps,
+                              .unit = 1.0f,
+                              .old_scale = 1.0f},
+                      .threads = between(&t->rng, 1, 3)};
+}
+
 /* src, dst: plain order, rounded; dst holds what is summed, and then the result. */
 static void run_wino(trial *t, const problem *p, const float *src, const float *weights,
                      const float *bias, float *dst)
 {
     const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
-    twi_wino conv = {.kernels = t->kernels,
-                     .batch = p->batch,
-                     .in_channels = p->in.dims[0],
-                     .out_channels = p->out.dims[0],
-                     .in_size = {p->in.dims[1], p->in.dims[2]},
-                     .out_size = {p->out.dims[1], p->out.dims[2]},
-                     .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
-                     .src = strides_of(&p->in, p->blocked),
-                     .dst = strides_of(&p->out, p->blocked),
-                     .src_dtype = t->maps,
-                     .src_scale = 1.0f,
-                     .end = {.relu = p->node.fused.op == TWI_OP_RELU,
-                             .sum = true,
-                             .dtype = t->maps,
-                             .old_dtype = t->maps,
-                             .unit = 1.0f,
-                             .old_scale = 1.0f},
-                     .threads = between(&t->rng, 1, 3)};
+    twi_wino conv = describe(t, p, false);
+    conv.end.sum = true;
     must(t->ctx, twi_wino_plan(t->ctx, &conv));
     void *in = test_malloc(n_src * 4), *out = test_malloc(n_dst * 4);
     void *u = test_malloc(twi_wino_packed_bytes(&conv)), *scratch = test_malloc(conv.scratch_bytes);
@@ -485,28 +491,11 @@ typedef struct backward {
     float *back, *of_weights, *of_bias;
 } backward;
 
-static twi_wino describe(trial *t, const problem *p)
-{
-    return (twi_wino){.kernels = t->kernels,
-                      .batch = p->batch,
-                      .in_channels = p->in.dims[0],
-                      .out_channels = p->out.dims[0],
-                      .in_size = {p->in.dims[1], p->in.dims[2]},
-                      .out_size = {p->out.dims[1], p->out.dims[2]},
-                      .pad = {p->node.window.pad_begin[0], p->node.window.pad_begin[1]},
-                      .src = strides_of(&p->in, p->blocked),
-                      .dst = strides_of(&p->out, !p->blocked),
-                      .src_dtype = t->maps,
-                      .src_scale = 1.0f,
-                      .end = {.dtype = t->maps, .unit = 1.0f},
-                      .threads = between(&t->rng, 1, 3)};
-}
-
 static void run_weights(trial *t, const problem *p, const backward *b)
 {
     const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
     void *in = test_malloc(n_src * 4), *gradient = test_malloc(n_dst * 4);
-    twi_wino_weights plan = {.conv = describe(t, p)};
+    twi_wino_weights plan = {.conv = describe(t, p, true)};
     must(t->ctx, twi_wino_plan(t->ctx, &plan.conv));
     must(t->ctx, twi_wino_weights_plan(t->ctx, &plan));
     for (size_t i = 0; i < n_src; i++)
@@ -535,7 +524,7 @@ static void run_back(trial *t, const problem *p, const backward *b)
     problem turned = {.in = p->out, .out = p->in, .batch = p->batch, .blocked = p->blocked};
     for (int i = 0; i < 2; i++) turned.node.window.pad_begin[i] = 2 - p->node.window.pad_begin[i];
     const size_t n_src = count_of(p, &p->in), n_dst = count_of(p, &p->out);
-    twi_wino conv = describe(t, &turned);
+    twi_wino conv = describe(t, &turned, true);
     float *zeros = test_calloc(p->in.dims[0], sizeof *zeros);
     must(t->ctx, twi_wino_plan(t->ctx, &conv));
     void *from = test_malloc(n_dst * 4), *to = test_malloc(n_src * 4);

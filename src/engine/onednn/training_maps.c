@@ -139,16 +139,6 @@ tw_status twi_training_global_back(twi_tape *t)
 
 /* ---- batch norm ---------------------------------------------------------------------------- */
 
-/* Ones, zeros, and places for gradients nobody asked for: [channels] each. */
-static tw_status constants(twi_tape *t, size_t channels, float fill, uint32_t *out)
-{
-    float *values;
-    const tw_status st = twi_arena_take(t->ctx, &t->trainer->memory, channels, &values);
-    if (st != TW_OK) return st;
-    for (size_t i = 0; i < channels; i++) values[i] = fill;
-    return twi_tape_fixed(t, NULL, values, out);
-}
-
 static bool with_relu(const twi_tape *t)
 {
     return t->fused_relu[t->node] != t->node;
@@ -171,7 +161,7 @@ static tw_status norm_params(twi_tape *t, size_t channels, uint32_t out[2])
     for (unsigned k = TWI_PARAM_SCALE; k <= TWI_PARAM_SHIFT && st == TW_OK; k++) {
         out[k] = t->params[t->node][k];
         if (out[k] == TWI_NO_VALUE)
-            st = constants(t, channels, k == TWI_PARAM_SCALE ? 1.0f : 0.0f, &out[k]);
+            st = twi_tape_constants(t, channels, k == TWI_PARAM_SCALE ? 1.0f : 0.0f, &out[k]);
     }
     return st;
 }

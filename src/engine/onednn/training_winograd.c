@@ -31,9 +31,7 @@ bool twi_training_winograd_fits(const twi_tape *t)
     const twi_node *node = twi_tape_node(t);
     const twi_shape *in = &t->shapes[node->inputs[0]], *out = &t->shapes[t->node];
     if (!twi_winograd_kernels(twi_tape_dtype(t)) || !twi_winograd_fits(node, in, out)) return false;
-    const size_t down = (out->dims[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    const size_t across = (out->dims[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    return down * across * t->trainer->opts.batch >= LEAST_TILES;
+    return twi_winograd_tiles(out) * t->trainer->opts.batch >= LEAST_TILES;
 }
 
 static tw_status map_layout(twi_tape *t, uint32_t node, twi_order order, const twi_layout **out)
@@ -101,21 +99,12 @@ static tw_status pass(twi_tape *t, uint32_t from, uint32_t value, uint32_t to, u
     return st;
 }
 
-static tw_status zeros(twi_tape *t, size_t channels, uint32_t *out)
-{
-    float *values;
-    const tw_status st = twi_arena_take(t->ctx, &t->trainer->memory, channels, &values);
-    if (st != TW_OK) return st;
-    for (size_t i = 0; i < channels; i++) values[i] = 0.0f;
-    return twi_tape_fixed(t, NULL, values, out);
-}
-
 tw_status twi_training_winograd(twi_tape *t)
 {
     const uint32_t from = twi_tape_node(t)->inputs[0];
     uint32_t bias = t->params[t->node][TWI_PARAM_BIAS], source, out;
     tw_status st = TW_OK;
-    if (bias == TWI_NO_VALUE) st = zeros(t, t->shapes[t->node].dims[0], &bias);
+    if (bias == TWI_NO_VALUE) st = twi_tape_constants(t, t->shapes[t->node].dims[0], 0.0f, &bias);
     if (st == TW_OK) st = pass(t, from, t->value_of[from], t->node, bias, &source, &out);
     if (st != TW_OK) return st;
     *twi_tape_record_of(t) = (twi_tape_record){.in = source};
@@ -127,7 +116,7 @@ tw_status twi_training_winograd_data(twi_tape *t)
 {
     const uint32_t to = twi_tape_node(t)->inputs[0];
     uint32_t bias, source, out;
-    tw_status st = zeros(t, t->shapes[to].dims[0], &bias);
+    tw_status st = twi_tape_constants(t, t->shapes[to].dims[0], 0.0f, &bias);
     if (st == TW_OK) st = pass(t, t->node, twi_tape_gradient(t), to, bias, &source, &out);
     return st == TW_OK ? twi_tape_give(t, 0, out) : st;
 }

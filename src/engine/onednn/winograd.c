@@ -29,14 +29,18 @@ bool twi_winograd_fits(const twi_node *node, const twi_shape *in, const twi_shap
            out->dims[0] >= LEAST_CHANNELS;
 }
 
+size_t twi_winograd_tiles(const twi_shape *out)
+{
+    const size_t down = (out->dims[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
+    return down * ((out->dims[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT);
+}
+
 static bool fits(const twi_build *b)
 {
     const twi_node *node = twi_build_node(b);
     const twi_shape *out = &b->shapes[b->node];
     if (!twi_winograd_fits(node, &b->shapes[node->inputs[0]], out)) return false;
-    const size_t down = (out->dims[1] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    const size_t across = (out->dims[2] + TWI_WINO_OUT - 1) / TWI_WINO_OUT;
-    return down * across >= LEAST_TILES;
+    return twi_winograd_tiles(out) >= LEAST_TILES;
 }
 
 twi_wino_strides twi_winograd_strides(const twi_shape *shape, twi_order order)

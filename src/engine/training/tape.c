@@ -46,6 +46,15 @@ tw_status twi_tape_fixed(twi_tape *t, const twi_layout *layout, void *at, uint32
     return new_value(t, layout, 0, at, id);
 }
 
+tw_status twi_tape_constants(twi_tape *t, size_t count, float fill, uint32_t *id)
+{
+    float *values;
+    const tw_status st = twi_arena_take(t->ctx, &t->trainer->memory, count, &values);
+    if (st != TW_OK) return st;
+    for (size_t i = 0; i < count; i++) values[i] = fill;
+    return twi_tape_fixed(t, NULL, values, id);
+}
+
 const twi_layout *twi_tape_layout(const twi_tape *t, uint32_t value)
 {
     return t->trainer->values[value].layout;

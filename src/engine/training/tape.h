@@ -99,6 +99,8 @@ twi_dtype twi_tape_dtype(const twi_tape *t);
 tw_status twi_tape_value(twi_tape *t, const twi_layout *layout, size_t bytes, uint32_t *id);
 /* The same in memory that is not the arena's. */
 tw_status twi_tape_fixed(twi_tape *t, const twi_layout *layout, void *at, uint32_t *id);
+/* A value of count numbers that all are fill, and stay so. */
+tw_status twi_tape_constants(twi_tape *t, size_t count, float fill, uint32_t *id);
 const twi_layout *twi_tape_layout(const twi_tape *t, uint32_t value);
 
 /* Appends a copy of step (values too) and notes what it keeps alive. */
