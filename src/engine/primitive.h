@@ -82,9 +82,9 @@ tw_status twi_primitive_lrn(tw_ctx *ctx, twi_device *device, const twi_layout *l
  * node->transpose_a and transpose_b say. sizes: n, m, k, columns. */
 tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *node,
                                const size_t sizes[4], const twi_primitive **out);
-/* dst = a + b, all of one layout. */
+/* dst = after(a + b), all of one layout; after NULL: none. */
 tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
-                            const twi_primitive **out);
+                            const twi_activation *after, const twi_primitive **out);
 /* Along axis, of the layouts. */
 tw_status twi_primitive_concat(tw_ctx *ctx, twi_device *device, size_t n, size_t axis,
                                const twi_layout *const *srcs, const twi_layout *dst,

@@ -2,6 +2,7 @@
  * against the reference, whatever the threads. */
 #include "networks.h"
 
+#include "engine/onednn/nodes.h"
 #include "engine/trainer.h"
 
 typedef struct trial {
@@ -417,6 +418,104 @@ static void test_running_statistics(void **state)
     trial_end(&t);
 }
 
+/* ---- relu ---------------------------------------------------------------------------------- */
+
+static uint32_t relu(trial *t, uint32_t x)
+{
+    return unary(t, (twi_node){.op = TWI_OP_RELU}, x);
+}
+
+/* x is read by two and by three layers: gradients come back in parts. */
+static uint32_t parted(trial *t, uint32_t x)
+{
+    const uint32_t a = conv(t, x, 16, 16, 1, square_window(3, 1, 1), true);
+    const uint32_t two = relu(t, binary(t, (twi_node){.op = TWI_OP_ADD}, a, x));
+    const uint32_t b = conv(t, two, 16, 16, 1, square_window(1, 1, 0), true);
+    const uint32_t c = conv(t, two, 16, 16, 1, square_window(3, 1, 1), true);
+    const uint32_t three = binary(t, (twi_node){.op = TWI_OP_ADD}, b, c);
+    return binary(t, (twi_node){.op = TWI_OP_ADD}, three, two);
+}
+
+static uint32_t behind_conv(trial *t, uint32_t x)
+{
+    return parted(t, relu(t, x));
+}
+
+static uint32_t behind_norm(trial *t, uint32_t x)
+{
+    return parted(t, relu(t, norm(t, x, 16, TWI_OP_BATCH_NORM)));
+}
+
+static uint32_t behind_sum(trial *t, uint32_t x)
+{
+    const uint32_t a = conv(t, x, 16, 16, 1, square_window(3, 1, 1), true);
+    return parted(t, relu(t, binary(t, (twi_node){.op = TWI_OP_ADD}, x, a)));
+}
+
+/* The sum is read by more than its relu, which is of a sum of one value with itself. */
+static uint32_t behind_read_sum(trial *t, uint32_t x)
+{
+    const uint32_t sum = binary(t, (twi_node){.op = TWI_OP_ADD}, x, x);
+    return binary(t, (twi_node){.op = TWI_OP_ADD}, parted(t, relu(t, sum)), sum);
+}
+
+/* 3 * 7 values, which fill no register. */
+static uint32_t of_vectors(trial *t, uint32_t x)
+{
+    x = unary(t, (twi_node){.op = TWI_OP_GLOBAL_AVG_POOL}, x);
+    const uint32_t a = dense(t, x, 16, 7), b = dense(t, x, 16, 7);
+    const uint32_t sum = relu(t, binary(t, (twi_node){.op = TWI_OP_ADD}, a, b));
+    return binary(t, (twi_node){.op = TWI_OP_ADD}, dense(t, sum, 7, 7), sum);
+}
+
+static void test_relus(void **state)
+{
+    (void)state;
+    middle_fn *const all[] = {behind_conv, behind_norm, behind_sum, behind_read_sum, of_vectors};
+    for (uint32_t i = 0; i < TWI_LEN(all); i++) around(450 + i, false, all[i]);
+}
+
+enum { MOST = 70 };
+
+static void check_relu_back(twi_rng *rng, const twi_lanes *lanes, bool half, bool two, size_t n)
+{
+    float *in[3], got[MOST + 1];
+    uint16_t narrow[3][MOST], out[MOST + 1];
+    for (size_t k = 0; k < 3; k++) {
+        in[k] = random_floats(rng, MOST);
+        if (k == 0) in[0][n / 2] = NAN, in[0][n / 3] = 0.0f, in[0][n / 4] = -0.0f;
+        twi_lanes_plain.narrow(in[k], true, MOST, narrow[k]);
+        if (half) twi_lanes_plain.widen(narrow[k], true, MOST, in[k]);
+    }
+    got[n] = 7.0f, out[n] = twi_f32_to_bf16(7.0f);
+    if (half)
+        lanes->relu_back(narrow[0], narrow[1], two ? narrow[2] : NULL, true, n, out);
+    else
+        lanes->relu_back(in[0], in[1], two ? in[2] : NULL, false, n, got);
+    if (half) twi_lanes_plain.widen(out, true, n + 1, got);
+    assert_true(got[n] == 7.0f); /* nothing behind the end is written */
+    for (size_t k = 0; k < n; k++) {
+        const float sum = two ? in[1][k] + in[2][k] : in[1][k];
+        const float want = in[0][k] > 0.0f ? sum : 0.0f;
+        assert_true(got[k] == (half ? twi_bf16_to_f32(twi_f32_to_bf16(want)) : want));
+    }
+    for (size_t k = 0; k < 3; k++) test_free(in[k]);
+}
+
+/* Each table against the definition, in every length; what is not a number lets nothing pass. */
+static void test_relu_kernels(void **state)
+{
+    (void)state;
+    const twi_lanes *tables[] = {&twi_lanes_plain, twi_lanes_here(), NULL};
+    twi_rng rng;
+    twi_rng_seed(&rng, 470);
+    if (twi_device_isa() >= TWI_ISA_AVX2 && twi_lanes_avx2.relu_back) tables[2] = &twi_lanes_avx2;
+    for (size_t i = 0; i < TWI_LEN(tables); i++)
+        for (size_t n = 0; tables[i] && n <= MOST; n++)
+            for (int kind = 0; kind < 4; kind++)
+                check_relu_back(&rng, tables[i], kind & 1, kind & 2, n);
+}
+
 /* ---- functions of one value ---------------------------------------------------------------- */
 
 static void test_activations(void **state)
@@ -817,6 +916,8 @@ int main(void)
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_norms),
         cmocka_unit_test(test_running_statistics),
+        cmocka_unit_test(test_relus),
+        cmocka_unit_test(test_relu_kernels),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_positive_functions),
         cmocka_unit_test(test_arithmetic),

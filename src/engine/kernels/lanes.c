@@ -99,6 +99,65 @@ static void narrow(const float *src, bool half, size_t n, void *dst)
     }
 }
 
+/* ---- relu, backward ------------------------------------------------------------------------ */
+
+INLINE lanes load_as(const void *src, bool half, size_t i)
+{
+    half_lanes v;
+    if (!half) return load((const float *)src + i);
+    memcpy(&v, (const uint16_t *)src + i, sizeof v);
+    return (lanes)(__builtin_convertvector(v, bit_lanes) << 16);
+}
+
+INLINE void store_as(void *dst, bool half, size_t i, lanes x)
+{
+    if (!half) {
+        store((float *)dst + i, x);
+        return;
+    }
+    const half_lanes v = __builtin_convertvector(rounded(x), half_lanes);
+    memcpy((uint16_t *)dst + i, &v, sizeof v);
+}
+
+/* half and two (b is there) are constants in each call. */
+INLINE void relu_back_as(const void *y, const void *a, const void *b, bool half, bool two, size_t n,
+                         void *out)
+{
+    for (size_t i = 0; i + TWI_LANES <= n; i += TWI_LANES) {
+        const lanes sum = two ? load_as(a, half, i) + load_as(b, half, i) : load_as(a, half, i);
+        store_as(out, half, i, choose(load_as(y, half, i) > (lanes){0}, sum, (lanes){0}));
+    }
+}
+
+/* Of n only what fills lanes. */
+static void relu_back_whole(const void *y, const void *a, const void *b, bool half, size_t n,
+                            void *out)
+{
+    if (half && b)
+        relu_back_as(y, a, b, true, true, n, out);
+    else if (half)
+        relu_back_as(y, a, b, true, false, n, out);
+    else if (b)
+        relu_back_as(y, a, b, false, true, n, out);
+    else
+        relu_back_as(y, a, b, false, false, n, out);
+}
+
+static void relu_back(const void *y, const void *a, const void *b, bool half, size_t n, void *out)
+{
+    const void *const from[3] = {y, a, b};
+    const size_t size = half ? sizeof(uint16_t) : sizeof(float);
+    const size_t whole = n / TWI_LANES * TWI_LANES;
+    float end[3][TWI_LANES] = {{0}}; /* or as many halves */
+    relu_back_whole(y, a, b, half, n, out);
+    if (whole == n) return;
+    for (size_t k = 0; k < 3; k++)
+        if (from[k])
+            memcpy(end[k], (const unsigned char *)from[k] + whole * size, (n - whole) * size);
+    relu_back_whole(end[0], end[1], b ? end[2] : NULL, half, TWI_LANES, end[0]);
+    memcpy((unsigned char *)out + whole * size, end[0], (n - whole) * size);
+}
+
 /* ---- two operands -------------------------------------------------------------------------- */
 
 INLINE lanes compute(twi_op op, lanes x, lanes y)
@@ -307,8 +366,8 @@ static void multiply(size_t m, size_t n, size_t k, const float *a, size_t lda, c
                       ldc);
 }
 
-const twi_lanes TWI_LANES_TABLE = {widen,     narrow,  combine, standardise,
-                                   normalise, softmax, multiply};
+const twi_lanes TWI_LANES_TABLE = {relu_back,   widen,     narrow,  combine,
+                                   standardise, normalise, softmax, multiply};
 
 #else
 

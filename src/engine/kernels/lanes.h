@@ -10,6 +10,9 @@
 
 /* No two pointers of a call overlap, but out and y may be x. */
 typedef struct twi_lanes {
+    /* out [n], gradient of the source of a relu that gave y, to which a and b came back (b NULL: a
+     * alone): a + b where y > 0, else 0. All are bfloat16, or half false: float32. */
+    void (*relu_back)(const void *y, const void *a, const void *b, bool half, size_t n, void *out);
     /* [n] to and from bfloat16, rounded to nearest even; half false: copied. */
     void (*widen)(const void *src, bool half, size_t n, float *dst);
     void (*narrow)(const float *src, bool half, size_t n, void *dst);

@@ -37,7 +37,7 @@ tw_status twi_onednn_add(twi_build *b)
     const twi_layout *layout = twi_value_layout(b, in[0]);
     const twi_primitive *add;
     tw_status st = twi_onednn_as(b, in[1], layout, &in[1]);
-    if (st == TW_OK) st = twi_primitive_add(b->ctx, b->program->device, layout, &add);
+    if (st == TW_OK) st = twi_primitive_add(b->ctx, b->program->device, layout, NULL, &add);
     if (st == TW_OK) st = twi_onednn_step(b, add, 2, in, NULL, &out);
     if (st == TW_OK) twi_onednn_done(b, out);
     return st;

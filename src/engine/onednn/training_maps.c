@@ -139,11 +139,6 @@ tw_status twi_training_global_back(twi_tape *t)
 
 /* ---- batch norm ---------------------------------------------------------------------------- */
 
-static bool with_relu(const twi_tape *t)
-{
-    return t->fused_relu[t->node] != t->node;
-}
-
 static twi_norm_spec norm_spec(const twi_tape *t, const twi_layout *layout)
 {
     return (twi_norm_spec){.name = twi_tape_node(t)->name,
@@ -151,7 +146,7 @@ static twi_norm_spec norm_spec(const twi_tape *t, const twi_layout *layout)
                            .channels = t->shapes[t->node].dims[0],
                            .epsilon = twi_tape_node(t)->epsilon,
                            .own = twi_tape_own_statistics(t),
-                           .relu = with_relu(t)};
+                           .relu = twi_tape_with_relu(t)};
 }
 
 /* Scale, or ones; shift, or zeros. */
@@ -236,7 +231,7 @@ tw_status twi_training_activation(twi_tape *t)
     const uint32_t from = t->value_of[twi_tape_node(t)->inputs[0]];
     uint32_t values[2];
     bool by_dst;
-    if (with_relu(t)) { /* the batch norm before has done it */
+    if (twi_tape_with_relu(t)) { /* the node before has done it */
         twi_tape_done(t, from);
         return TW_OK;
     }
@@ -260,7 +255,6 @@ tw_status twi_training_activation_back(twi_tape *t)
     const twi_primitive *p;
     uint32_t values[3] = {0};
     bool by_dst;
-    if (with_relu(t)) return twi_tape_give(t, 0, twi_tape_gradient(t));
     if (!in_onednn(t, &by_dst)) return twi_plain_backward(t);
     const twi_layout *layout = twi_tape_layout(t, r->out);
     tw_status st =
@@ -277,13 +271,14 @@ tw_status twi_training_activation_back(twi_tape *t)
 tw_status twi_training_add(twi_tape *t)
 {
     const uint32_t *inputs = twi_tape_node(t)->inputs;
+    const twi_activation relu = {.op = TWI_OP_RELU}, *after = twi_tape_with_relu(t) ? &relu : NULL;
     const twi_primitive *p;
     uint32_t values[3] = {0};
     tw_status st = retyped(t, t->value_of[inputs[0]], &values[0]);
     if (st != TW_OK) return st;
     const twi_layout *layout = twi_tape_layout(t, values[0]);
     st = twi_tape_as(t, t->value_of[inputs[1]], layout, &values[1]);
-    if (st == TW_OK) st = twi_primitive_add(t->ctx, t->trainer->device, layout, &p);
+    if (st == TW_OK) st = twi_primitive_add(t->ctx, t->trainer->device, layout, after, &p);
     if (st == TW_OK) st = twi_tape_value(t, layout, 0, &values[2]);
     if (st == TW_OK) st = twi_tape_primitive(t, p, 3, values);
     if (st == TW_OK) twi_tape_done(t, values[2]);

@@ -315,9 +315,9 @@ tw_status twi_primitive_matmul(tw_ctx *ctx, twi_device *device, const twi_node *
 }
 
 tw_status twi_primitive_add(tw_ctx *ctx, twi_device *device, const twi_layout *layout,
-                            const twi_primitive **out)
+                            const twi_activation *after, const twi_primitive **out)
 {
-    const twi_recipe r = {.name = "add", .n_src = 2};
+    const twi_recipe r = {.name = "add", .n_src = 2, .after = after ? *after : (twi_activation){0}};
     dnnl_binary_desc_t desc;
     const dnnl_status_t status =
         dnnl_binary_desc_init(&desc, dnnl_binary_add, &layout->desc, &layout->desc, &layout->desc);

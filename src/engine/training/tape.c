@@ -95,6 +95,11 @@ tw_status twi_tape_argument(twi_tape *t, const twi_primitive *primitive, size_t 
     return twi_tape_value(t, twi_primitive_argument(primitive, i), 0, out);
 }
 
+bool twi_tape_with_relu(const twi_tape *t)
+{
+    return t->fused_relu[t->node] != t->node;
+}
+
 void twi_tape_done(twi_tape *t, uint32_t value)
 {
     t->value_of[t->node] = value;
@@ -232,26 +237,35 @@ static tw_status plain_sum(twi_tape *t, const uint32_t values[3], uint32_t node)
     return st == TW_OK ? twi_tape_append(t, &step) : st;
 }
 
-tw_status twi_tape_give(twi_tape *t, size_t i, uint32_t value)
+tw_status twi_tape_collect(twi_tape *t, uint32_t node)
 {
-    const uint32_t node = twi_tape_node(t)->inputs[i], before = t->gradient_of[node];
     const twi_primitive *add;
-    uint32_t values[3] = {before, value};
-    if (before == TWI_NO_VALUE) {
-        t->gradient_of[node] = value;
-        return TW_OK;
-    }
-    const twi_layout *layout = twi_tape_layout(t, before);
-    tw_status st = twi_tape_as(t, value, layout, &values[1]);
+    uint32_t values[3] = {t->gradient_of[node]};
+    if (t->rest_of[node] == TWI_NO_VALUE) return TW_OK;
+    const twi_layout *layout = twi_tape_layout(t, values[0]);
+    tw_status st = twi_tape_as(t, t->rest_of[node], layout, &values[1]);
     if (st == TW_OK)
         st = layout ? twi_tape_value(t, layout, 0, &values[2])
                     : twi_tape_new_floats(t, node, &values[2]);
     if (st == TW_OK && !t->trainer->device) {
         st = plain_sum(t, values, node);
     } else if (st == TW_OK) {
-        st = twi_primitive_add(t->ctx, t->trainer->device, layout, &add);
+        st = twi_primitive_add(t->ctx, t->trainer->device, layout, NULL, &add);
         if (st == TW_OK) st = twi_tape_primitive(t, add, 3, values);
     }
-    if (st == TW_OK) t->gradient_of[node] = values[2];
+    t->gradient_of[node] = values[2];
+    t->rest_of[node] = TWI_NO_VALUE;
+    return st;
+}
+
+tw_status twi_tape_give(twi_tape *t, size_t i, uint32_t value)
+{
+    const uint32_t node = twi_tape_node(t)->inputs[i];
+    if (t->gradient_of[node] == TWI_NO_VALUE) {
+        t->gradient_of[node] = value;
+        return TW_OK;
+    }
+    const tw_status st = twi_tape_collect(t, node);
+    t->rest_of[node] = value;
     return st;
 }

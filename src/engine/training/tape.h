@@ -62,12 +62,13 @@ typedef struct twi_tape {
     const twi_network *network;
     const twi_shape *shapes; /* [network->n] */
     twi_trainer *trainer;
-    uint32_t *value_of;       /* [network->n] */
-    uint32_t *gradient_of;    /* [network->n]; TWI_NO_VALUE: nothing came back yet */
-    bool *wants;              /* [network->n]: something before it is trained, or it is */
-    bool *trained;            /* [network->n] */
-    uint32_t *fused_relu;     /* [network->n]: the relu that a batch norm computes, or itself */
-    twi_tape_record *records; /* [network->n] */
+    uint32_t *value_of;    /* [network->n] */
+    uint32_t *gradient_of; /* [network->n]; TWI_NO_VALUE: nothing came back yet */
+    uint32_t *rest_of;     /* [network->n] to be added to it, or TWI_NO_VALUE */
+    bool *wants;           /* [network->n]: something before it is trained, or it is */
+    bool *trained;         /* [network->n] */
+    uint32_t *fused_relu;  /* [network->n]: the relu that a batch norm or sum computes, or itself */
+    twi_tape_record *records;          /* [network->n] */
     uint32_t (*params)[TWI_PARAMS];    /* [network->n] values, or TWI_NO_VALUE */
     uint32_t (*gradients)[TWI_PARAMS]; /* the same, where trained */
     uint32_t node;                     /* being built */
@@ -84,6 +85,7 @@ typedef struct twi_training_operator {
     /* oneDNN's; NULL: plain C, picture by picture */
     tw_status (*forward_build)(twi_tape *t);
     tw_status (*backward_build)(twi_tape *t);
+    bool in_parts; /* ... takes its gradient as it came back, which may be in two parts */
 } twi_training_operator;
 
 enum { TWI_NEEDS_IN = 1, TWI_NEEDS_OUT = 2 };
@@ -123,14 +125,17 @@ tw_status twi_tape_new_floats(twi_tape *t, uint32_t node, uint32_t *out);
 /* values[n] primitive reads or writes in argument i: a new value of that argument's layout. */
 tw_status twi_tape_argument(twi_tape *t, const twi_primitive *primitive, size_t i, uint32_t *out);
 
+/* True when a relu and what is before it are computed together, and the node is either. */
+bool twi_tape_with_relu(const twi_tape *t);
 /* The node's value is value. */
 void twi_tape_done(twi_tape *t, uint32_t value);
-/* What came back to the node. */
+/* What came back to the node, once it is one value: twi_tape_collect() adds up its parts. */
 uint32_t twi_tape_gradient(const twi_tape *t);
+tw_status twi_tape_collect(twi_tape *t, uint32_t node);
 /* True when the node's i-th input wants a gradient. */
 bool twi_tape_wanted(const twi_tape *t, size_t i);
-/* Gives value, or adds it to what was given before, to the i-th input's gradient. The value must
- * not be written to afterwards. */
+/* Adds value to the i-th input's gradient, at the latest when that is read. The value must not be
+ * written to afterwards. */
 tw_status twi_tape_give(twi_tape *t, size_t i, uint32_t value);
 
 /* segments.c: sets ends [network->n] where one ends that is computed twice. */
@@ -159,6 +164,7 @@ tw_status twi_training_pool(twi_tape *t), twi_training_pool_back(twi_tape *t);
 tw_status twi_training_global(twi_tape *t), twi_training_global_back(twi_tape *t);
 tw_status twi_training_norm(twi_tape *t), twi_training_norm_back(twi_tape *t);
 tw_status twi_training_activation(twi_tape *t), twi_training_activation_back(twi_tape *t);
+tw_status twi_training_relu_back(twi_tape *t);
 tw_status twi_training_add(twi_tape *t), twi_training_add_back(twi_tape *t);
 tw_status twi_training_concat(twi_tape *t), twi_training_concat_back(twi_tape *t);
 

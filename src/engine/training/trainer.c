@@ -164,7 +164,13 @@ static tw_status place_parameters(twi_tape *t)
 
 /* ---- compiling ----------------------------------------------------------------------------- */
 
-/* The relu that is the only reader of each batch norm: oneDNN computes both at once. */
+/* A relu that is its only reader is computed together with it. */
+static bool fuses_relu(const twi_tape *t, uint32_t node)
+{
+    const twi_op op = t->network->nodes[node].op;
+    return op == TWI_OP_ADD || (op == TWI_OP_BATCH_NORM && t->shapes[node].rank == 3);
+}
+
 static void find_fused(twi_tape *t)
 {
     const size_t n = t->network->n;
@@ -173,7 +179,7 @@ static void find_fused(twi_tape *t)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t reader = i;
         size_t readers = 0;
-        if (t->network->nodes[i].op != TWI_OP_BATCH_NORM || t->shapes[i].rank != 3) continue;
+        if (!fuses_relu(t, i)) continue;
         for (uint32_t j = i + 1; j < n; j++)
             for (size_t k = 0; k < t->network->nodes[j].n_inputs; k++)
                 if (t->network->nodes[j].inputs[k] == i) reader = j, readers++;
@@ -275,6 +281,8 @@ static tw_status build_backward(twi_tape *t)
         if (t->ends && t->ends[i]) st = build_again(t, i);
         t->node = i;
         if (st != TW_OK || !t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
+        if (!p->device || !op->in_parts) st = twi_tape_collect(t, i);
+        if (st != TW_OK) continue;
         if (p->device && op->backward_build)
             st = op->backward_build(t);
         else if (t->network->nodes[i].op == TWI_OP_BATCH_NORM)
@@ -308,6 +316,7 @@ static tw_status tape_start(twi_tape *t)
     const size_t n = t->network->n;
     tw_status st = twi_alloc(t->ctx, n, &t->value_of);
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->gradient_of);
+    if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->rest_of);
     if (st == TW_OK) st = twi_zalloc(t->ctx, n, &t->wants);
     if (st == TW_OK) st = twi_zalloc(t->ctx, n, &t->trained);
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->fused_relu);
@@ -315,7 +324,7 @@ static tw_status tape_start(twi_tape *t)
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->params);
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->gradients);
     for (size_t i = 0; i < n && st == TW_OK; i++) {
-        t->gradient_of[i] = TWI_NO_VALUE;
+        t->gradient_of[i] = t->rest_of[i] = TWI_NO_VALUE;
         for (unsigned k = 0; k < TWI_PARAMS; k++)
             t->params[i][k] = t->gradients[i][k] = TWI_NO_VALUE;
     }
@@ -326,6 +335,7 @@ static void tape_free(twi_tape *t)
 {
     twi_free(t->value_of);
     twi_free(t->gradient_of);
+    twi_free(t->rest_of);
     twi_free(t->wants);
     twi_free(t->trained);
     twi_free(t->fused_relu);
