@@ -168,8 +168,7 @@ static const option_use uses[] = {
     {OPT_BACKBONE,
      "The pretrained network to train on: a name, a file, or a model, whose backbone is "
      "trained further. Default: sapling."},
-    {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
-                    "machine has it. Not int8."},
+    {OPT_TUNE_PRECISION, NULL},
     {OPT_TEST_SIZE, NULL},
     {OPT_SEED, "Of the split, the order of photos and how they are varied. Default: 42."},
     {OPT_STRATIFY, NULL},

@@ -212,8 +212,7 @@ static const option_use uses[] = {
     {OPT_TEACHER, NULL},
     {OPT_UNLABELLED, NULL},
     {OPT_CATEGORIES, NULL},
-    {OPT_PRECISION, "Arithmetic of training; weights are f32 in any case. auto: bf16 where this "
-                    "machine has it. Not int8."},
+    {OPT_TUNE_PRECISION, NULL},
     {OPT_TEST_SIZE, NULL},
     {OPT_SEED, "Of the weights, the split, the order of photos and how they are varied. Default: "
                "42."},

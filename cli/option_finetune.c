@@ -10,6 +10,7 @@
 static const char *const words_optimiser[] = {"adamw", "sgd", NULL};
 
 static const char *const words_auto[] = {"auto", NULL};
+static const char *const words_precision[] = {"auto", "f32", "bf16", NULL}; /* tw_precision */
 
 static const double most = 100000;
 
@@ -54,6 +55,13 @@ const option option_finetune[OPT_COUNT] = {
                         .field = FIELD(batch_size),
                         .fallback = "16, or all there are",
                         .help = "Photos a step looks at."},
+    [OPT_TUNE_PRECISION] = {.name = "precision",
+                            .kind = OPTION_WORD,
+                            .words = words_precision,
+                            .field = FIELD(precision),
+                            .fallback = "auto",
+                            .help = "Arithmetic of training; weights are f32 in any case. auto: "
+                                    "bf16 where this machine has it."},
     [OPT_LR] = {.name = "lr",
                 .kind = OPTION_NUMBER,
                 .value = "NUMBER",

@@ -76,6 +76,7 @@ typedef enum option_id {
     OPT_EPOCHS,
     OPT_TUNE_PATIENCE,
     OPT_TUNE_BATCH,
+    OPT_TUNE_PRECISION,
     OPT_LR,
     OPT_WARMUP,
     OPT_WEIGHT_DECAY,
