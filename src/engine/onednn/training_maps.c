@@ -108,9 +108,14 @@ static tw_status global_of(twi_tape *t, global *g)
     return st == TW_OK ? twi_tape_plain(t, t->node, g->spec.dtype, &g->vector) : st;
 }
 
+/* A global average of a map, or the mean along its rows and columns, which is the same. */
 static bool of_map(const twi_tape *t)
 {
-    return t->shapes[twi_tape_node(t)->inputs[0]].rank == 3;
+    const twi_node *node = twi_tape_node(t);
+    const size_t *axes = node->axes.dims;
+    if (t->shapes[node->inputs[0]].rank != 3) return false;
+    if (node->op == TWI_OP_GLOBAL_AVG_POOL) return true;
+    return node->axes.rank == 2 && axes[0] + axes[1] == 3 && axes[0] * axes[1] == 2;
 }
 
 tw_status twi_training_global(twi_tape *t)
