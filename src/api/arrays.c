@@ -52,38 +52,6 @@ static tw_status stratify(tw_ctx *ctx, const twi_samples *samples, uint32_t seed
     return st;
 }
 
-/* One value for C and alpha, whichever is TW_AUTO. */
-static tw_status choose(tw_ctx *ctx, const twi_samples *samples, const twi_folding *folding,
-                        tw_head_opts *opts)
-{
-    const twi_view view = {samples->x, samples->d};
-    const twi_head_type *type;
-    twi_candidate candidates[TWI_LEN(type->grid)];
-    double accuracy[TWI_LEN(type->grid) * FOLDS], seconds[TWI_LEN(type->grid)] = {0};
-    const bool is_C = opts->C == TW_AUTO;
-    size_t n = 0;
-    tw_status st = twi_head_find(ctx, opts->kind, &type);
-    if (st != TW_OK) return st;
-    for (; n < TWI_LEN(type->grid) && type->grid[n] > 0.0; n++) {
-        candidates[n] = (twi_candidate){0, *opts};
-        *(is_C ? &candidates[n].opts.C : &candidates[n].opts.alpha) = type->grid[n];
-    }
-    for (size_t i = 0; i < n * folding->folds; i++) accuracy[i] = (double)NAN;
-    const twi_search_problem problem = {.views = &view,
-                                        .n_views = 1,
-                                        .y = samples->y,
-                                        .n = samples->n,
-                                        .k = samples->k,
-                                        .candidates = candidates,
-                                        .n_candidates = n,
-                                        .fold_of = folding->fold_of,
-                                        .folds = folding->folds,
-                                        .repeats = 1};
-    if ((st = twi_search_run(ctx, &problem, accuracy, seconds, NULL)) != TW_OK) return st;
-    *opts = candidates[twi_search_best(accuracy, n, folding->folds)].opts;
-    return TW_OK;
-}
-
 tw_status tw_classifier_train(tw_ctx *ctx, const tw_samples *samples, const tw_head_opts *opts,
                               tw_classifier **out)
 {
@@ -98,7 +66,7 @@ tw_status tw_classifier_train(tw_ctx *ctx, const tw_samples *samples, const tw_h
     const bool open = head.C == TW_AUTO || head.alpha == TW_AUTO;
     if (open || strcmp(head.calibrate, "none") != 0)
         st = stratify(ctx, &rows, head.seed, &fold_of, &folding);
-    if (st == TW_OK && open) st = choose(ctx, &rows, &folding, &head);
+    if (st == TW_OK && open) st = twi_search_strength(ctx, &rows, &folding, &head);
     if (st == TW_OK) st = twi_zalloc(ctx, 1, &classifier);
     if (st == TW_OK) st = twi_classifier_fit(ctx, &rows, &head, &folding, &classifier->inner);
     if (st == TW_OK) *out = classifier, classifier = NULL; /* handed over */

@@ -112,40 +112,14 @@ static tw_status choose_sizes(drawing *s)
 /* One value for all sizes, chosen on the whole training part. */
 static tw_status choose_strength(drawing *s)
 {
-    const twi_view view = {s->harvest.x, s->harvest.d};
-    const twi_head_type *type;
-    twi_candidate candidates[TWI_LEN(type->grid)];
-    double accuracy[TWI_LEN(type->grid) * FOLDS], seconds[TWI_LEN(type->grid)] = {0};
-    size_t n = 0, folds = FOLDS;
+    const twi_samples samples = {
+        .x = s->harvest.x, .y = s->y, .n = s->n_train, .d = s->harvest.d, .k = s->k};
+    size_t folds = FOLDS;
     uint32_t *fold_of = NULL;
-    const bool is_C = s->head.C == TW_AUTO;
-    tw_status st = twi_head_find(s->ctx, s->head.kind, &type);
-    if (st == TW_OK)
-        st = twi_parts_folds(s->ctx, s->dataset, &s->parts_opts, s->harvest.sample, s->n_train,
-                             s->y, s->k, &folds, 1, &fold_of);
-    if (st != TW_OK) goto done;
-    for (; n < TWI_LEN(type->grid) && type->grid[n] > 0.0; n++) {
-        candidates[n] = (twi_candidate){0, s->head};
-        *(is_C ? &candidates[n].opts.C : &candidates[n].opts.alpha) = type->grid[n];
-    }
-    for (size_t i = 0; i < n * folds; i++) accuracy[i] = (double)NAN;
-    const twi_search_problem problem = {.views = &view,
-                                        .n_views = 1,
-                                        .y = s->y,
-                                        .n = s->n_train,
-                                        .k = s->k,
-                                        .candidates = candidates,
-                                        .n_candidates = n,
-                                        .fold_of = fold_of,
-                                        .folds = folds,
-                                        .repeats = 1};
-    if (folds == 0) {
-        *(is_C ? &s->head.C : &s->head.alpha) = 1.0;
-        goto done;
-    }
-    st = twi_search_run(s->ctx, &problem, accuracy, seconds, NULL);
-    if (st == TW_OK) s->head = candidates[twi_search_best(accuracy, n, folds)].opts;
-done:
+    tw_status st = twi_parts_folds(s->ctx, s->dataset, &s->parts_opts, s->harvest.sample,
+                                   s->n_train, s->y, s->k, &folds, 1, &fold_of);
+    const twi_folding folding = {fold_of, folds};
+    if (st == TW_OK) st = twi_search_strength(s->ctx, &samples, &folding, &s->head);
     twi_free(fold_of);
     return st;
 }

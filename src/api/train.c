@@ -8,7 +8,6 @@
 #include "api/parts.h"
 #include "learn/search.h"
 
-#include <math.h>
 #include <string.h>
 
 #define FOLDS 5
@@ -207,42 +206,6 @@ static tw_status make_folds(training *t, const twi_samples *samples, const char 
     return st;
 }
 
-/* C or alpha, whichever is TW_AUTO, of those its kind is worth trying with. */
-static double *strength(tw_head_opts *opts)
-{
-    return opts->C == TW_AUTO ? &opts->C : &opts->alpha;
-}
-
-static tw_status search(training *t, const twi_samples *samples, const twi_folding *folding)
-{
-    const twi_view view = {samples->x, samples->d};
-    const twi_head_type *type;
-    twi_candidate candidates[TWI_LEN(type->grid)];
-    double accuracy[TWI_LEN(type->grid) * FOLDS], seconds[TWI_LEN(type->grid)] = {0};
-    size_t n = 0;
-    tw_status st = twi_head_find(t->ctx, t->head.kind, &type);
-    if (st != TW_OK) return st;
-    const bool is_C = t->head.C == TW_AUTO;
-    for (; n < TWI_LEN(type->grid) && type->grid[n] > 0.0; n++) {
-        candidates[n] = (twi_candidate){0, t->head};
-        *(is_C ? &candidates[n].opts.C : &candidates[n].opts.alpha) = type->grid[n];
-    }
-    for (size_t i = 0; i < n * folding->folds; i++) accuracy[i] = NAN;
-    const twi_search_problem problem = {.views = &view,
-                                        .n_views = 1,
-                                        .y = samples->y,
-                                        .n = samples->n,
-                                        .k = samples->k,
-                                        .candidates = candidates,
-                                        .n_candidates = n,
-                                        .fold_of = folding->fold_of,
-                                        .folds = folding->folds,
-                                        .repeats = 1};
-    if ((st = twi_search_run(t->ctx, &problem, accuracy, seconds, NULL)) != TW_OK) return st;
-    *strength(&t->head) = type->grid[twi_search_best(accuracy, n, folding->folds)];
-    return TW_OK;
-}
-
 static tw_status choose(training *t)
 {
     const twi_samples samples = rows_of(t, t->train_rows);
@@ -251,10 +214,7 @@ static tw_status choose(training *t)
     tw_status st =
         make_folds(t, &samples, "C cannot be cross-validated and is 1", &fold_of, &folding);
     t->chosen = folding.folds > 0;
-    if (st == TW_OK && t->chosen)
-        st = search(t, &samples, &folding);
-    else if (st == TW_OK)
-        *strength(&t->head) = 1.0;
+    if (st == TW_OK) st = twi_search_strength(t->ctx, &samples, &folding, &t->head);
     twi_free(fold_of);
     return st;
 }

@@ -340,3 +340,40 @@ done:
     twi_free(s.seconds);
     return st;
 }
+
+tw_status twi_search_strength(tw_ctx *ctx, const twi_samples *samples, const twi_folding *folding,
+                              tw_head_opts *opts)
+{
+    const twi_view view = {samples->x, samples->d};
+    const twi_head_type *type;
+    twi_candidate candidates[TWI_LEN(type->grid)];
+    double seconds[TWI_LEN(type->grid)] = {0}, *accuracy;
+    const bool is_C = opts->C == TW_AUTO;
+    size_t n = 0;
+    if (folding->folds == 0) {
+        *(is_C ? &opts->C : &opts->alpha) = 1.0;
+        return TW_OK;
+    }
+    tw_status st = twi_head_find(ctx, opts->kind, &type);
+    if (st != TW_OK) return st;
+    for (; n < TWI_LEN(type->grid) && type->grid[n] > 0.0; n++) {
+        candidates[n] = (twi_candidate){0, *opts};
+        *(is_C ? &candidates[n].opts.C : &candidates[n].opts.alpha) = type->grid[n];
+    }
+    if ((st = twi_alloc(ctx, n * folding->folds, &accuracy)) != TW_OK) return st;
+    for (size_t i = 0; i < n * folding->folds; i++) accuracy[i] = (double)NAN;
+    const twi_search_problem problem = {.views = &view,
+                                        .n_views = 1,
+                                        .y = samples->y,
+                                        .n = samples->n,
+                                        .k = samples->k,
+                                        .candidates = candidates,
+                                        .n_candidates = n,
+                                        .fold_of = folding->fold_of,
+                                        .folds = folding->folds,
+                                        .repeats = 1};
+    st = twi_search_run(ctx, &problem, accuracy, seconds, NULL);
+    if (st == TW_OK) *opts = candidates[twi_search_best(accuracy, n, folding->folds)].opts;
+    twi_free(accuracy);
+    return st;
+}

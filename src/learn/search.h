@@ -47,6 +47,10 @@ tw_status twi_search_run(tw_ctx *ctx, const twi_search_problem *problem, double 
 
 /* Of the candidates that got furthest, the first of those with the highest mean. */
 size_t twi_search_best(const double *accuracy, size_t n_candidates, size_t columns);
+/* C or alpha of opts, whichever is TW_AUTO: the one of those its kind is worth trying with that is
+ * right most often in cross-validation; without folds (0), 1. */
+tw_status twi_search_strength(tw_ctx *ctx, const twi_samples *samples, const twi_folding *folding,
+                              tw_head_opts *opts);
 /* How many columns of a candidate are known, and their mean. */
 size_t twi_search_mean(const double *accuracy, size_t columns, double *mean);
 

@@ -274,6 +274,50 @@ static void it_can_be_cancelled(void **state)
     world_free(w);
 }
 
+/* The first of the kind's own values that is right most often; 1 where there are no folds. */
+static void a_strength_is_the_grids_best(void **state)
+{
+    (void)state;
+    enum { FEW = 24 };
+    static const char *const kinds[] = {"logistic-regression", "ridge"};
+    world *w = world_new();
+    const twi_samples samples = {.x = w->set.x, .y = w->set.y, .n = FEW, .d = 12, .k = 3};
+    for (size_t i = 0; i < TWI_LEN(kinds); i++) {
+        const twi_head_type *type;
+        tw_head_opts given, o;
+        tw_head_opts_init(&given);
+        given.kind = kinds[i];
+        *(i == 0 ? &given.C : &given.alpha) = TW_AUTO;
+        assert_int_equal(twi_head_resolve(ctx, &given, &o), TW_OK);
+        assert_int_equal(twi_head_find(ctx, kinds[i], &type), TW_OK);
+        double *const strength = i == 0 ? &o.C : &o.alpha;
+        assert_true(*strength == TW_AUTO);
+        double most = -1.0, best = 0.0;
+        for (size_t v = 0; v < TWI_LEN(type->grid) && type->grid[v] > 0.0; v++) {
+            w->n = 0;
+            add(w, 0, kinds[i], i == 0 ? type->grid[v] : 0.0, 0);
+            if (i == 1) w->candidates[0].opts.alpha = type->grid[v];
+            for (size_t f = 0; f < FOLDS; f++) w->accuracy[f] = (double)NAN;
+            twi_search_problem problem = problem_of(w);
+            problem.n = FEW;
+            problem.repeats = 1;
+            problem.learned = NULL;
+            assert_int_equal(twi_search_run(ctx, &problem, w->accuracy, w->seconds, NULL), TW_OK);
+            double mean;
+            twi_search_mean(w->accuracy, FOLDS, &mean);
+            if (mean > most) most = mean, best = type->grid[v];
+        }
+        const double was = *strength;
+        assert_int_equal(twi_search_strength(ctx, &samples, &(twi_folding){w->fold_of, FOLDS}, &o),
+                         TW_OK);
+        assert_true(*strength == best && best != 1.0);
+        *strength = was;
+        assert_int_equal(twi_search_strength(ctx, &samples, &(twi_folding){NULL, 0}, &o), TW_OK);
+        assert_true(*strength == 1.0);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +329,7 @@ int main(void)
         cmocka_unit_test(a_budget_halves_and_stops),
         cmocka_unit_test(rare_classes_and_senseless_settings),
         cmocka_unit_test(it_can_be_cancelled),
+        cmocka_unit_test(a_strength_is_the_grids_best),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
