@@ -1,4 +1,5 @@
 /* cmd_audit.c - topwork audit: what in these photos and labels would make the numbers lie. */
+#include "labelled.h"
 #include "report.h"
 
 #include <string.h>
@@ -248,20 +249,12 @@ static int audit_of(session *s, const tw_dataset *dataset)
 
 static int run(session *s)
 {
-    const options *const o = &s->opts;
-    tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
-    tw_dataset_opts_init(&opts);
-    opts.categories = (const char *const *)o->categories.items;
-    opts.n_categories = o->categories.count;
-    opts.to_measure = 1;
-    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
-    if (status != TW_OK) return session_fail(s, status, PHASE_DATA);
-    session_before_output(s);
-    if (!o->json && !o->csv) report_classes_text(dataset);
-    session_flush(s);
+    tw_dataset *dataset;
+    int code = labelled_open(s, s->opts.operands[0], true, &dataset);
+    if (code) return code;
+    labelled_announce(s, dataset);
     session_use_cache(s);
-    const int code = audit_of(s, dataset);
+    code = audit_of(s, dataset);
     tw_dataset_free(dataset);
     return code;
 }

@@ -1,6 +1,7 @@
 /* cmd_compare.c - topwork compare: which network, input and head does best on these photos. */
 #include "curve.h"
 #include "heads.h"
+#include "labelled.h"
 #include "output.h"
 #include "report.h"
 #include "views.h"
@@ -464,7 +465,6 @@ static int run(session *s)
 {
     const options *const o = &s->opts;
     tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
     tw_train_opts train;
     plan p = {0};
     int code = read_plan(s, &p);
@@ -473,17 +473,9 @@ static int run(session *s)
         code = session_fail_usage(s, "--svg and --draws belong to --learning-curve");
     if (code == 0 && o->svg) code = output_check(s, o->svg, OUTPUT_SVG);
     if (code == 0 && o->output) code = output_check(s, o->output, OUTPUT_TOPWORK);
+    if (code == 0) code = labelled_open(s, o->operands[0], false, &dataset);
     if (code == 0) {
-        tw_dataset_opts_init(&opts);
-        opts.categories = (const char *const *)o->categories.items;
-        opts.n_categories = o->categories.count;
-        const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
-        if (status != TW_OK) code = session_fail(s, status, PHASE_DATA);
-    }
-    if (code == 0) {
-        session_before_output(s);
-        if (!o->json) report_classes_text(dataset);
-        session_flush(s);
+        labelled_announce(s, dataset);
         session_use_cache(s);
         code = o->learning_curve ? curve_run(s, dataset, &train) : compare(s, dataset, &p);
     }

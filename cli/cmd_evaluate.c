@@ -1,4 +1,5 @@
 /* cmd_evaluate.c - topwork evaluate: how good is a model on these photos? */
+#include "labelled.h"
 #include "report.h"
 #include "unknown.h"
 
@@ -90,18 +91,13 @@ static int run(session *s)
     const options *const o = &s->opts;
     tw_model *model = NULL;
     tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
     int code;
-    tw_dataset_opts_init(&opts);
-    opts.categories = (const char *const *)o->categories.items;
-    opts.n_categories = o->categories.count;
-    opts.to_measure = 1;
-    tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
+    const tw_status status = tw_model_open(s->ctx, o->operands[0], &model);
     if (status != TW_OK) return session_fail(s, status, PHASE_MODEL);
     if ((code = check_unknown(s, model)) == 0) {
-        status = tw_dataset_open(s->ctx, o->operands[1], &opts, &dataset);
+        code = labelled_open(s, o->operands[1], true, &dataset);
         session_use_cache(s);
-        code = status == TW_OK ? run_on(s, model, dataset) : session_fail(s, status, PHASE_DATA);
+        if (code == 0) code = run_on(s, model, dataset);
     }
     tw_dataset_free(dataset);
     tw_model_free(model);

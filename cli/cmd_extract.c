@@ -1,5 +1,6 @@
 /* cmd_extract.c - topwork extract: features for other programs, in .npy. */
 #include "inputs.h"
+#include "labelled.h"
 #include "report.h"
 #include "rows.h"
 #include "views.h"
@@ -310,17 +311,12 @@ static void extraction_free(extraction *x)
 static int run_labelled(session *s)
 {
     const options *const o = &s->opts;
-    tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
-    tw_dataset_opts_init(&opts);
-    opts.categories = (const char *const *)o->categories.items;
-    opts.n_categories = o->categories.count;
-    opts.to_measure = 1;
-    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
-    if (status != TW_OK) {
+    tw_dataset *dataset;
+    const int refused = labelled_open(s, o->operands[0], true, &dataset);
+    if (refused) {
         session_note(s, "a folder with sub-folders is read as one class each; --flat takes its "
                         "pictures as they are");
-        return session_fail(s, status, PHASE_DATA);
+        return refused;
     }
     extraction x = {.s = s, .dataset = dataset};
     const int code = with_backbone(&x);

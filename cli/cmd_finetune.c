@@ -1,6 +1,7 @@
 /* cmd_finetune.c - topwork finetune: train the backbone itself. */
 #include "course.h"
 #include "epochs.h"
+#include "labelled.h"
 #include "output.h"
 #include "report.h"
 
@@ -122,30 +123,20 @@ static int show(session *s, const tw_dataset *dataset, const tw_finetune_opts *o
 
 static int run(session *s)
 {
-    static const char suffix[] = ".checkpoint";
     const options *const o = &s->opts;
     const char *const output = o->output ? o->output : default_output;
     tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
     tw_finetune_opts tune;
     int code = o->show_augment ? output_check(s, o->show_augment, OUTPUT_PNG)
                                : output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
-    char *const beside = malloc(strlen(output) + sizeof suffix);
-    if (!beside) return session_fail_nomem(s);
-    strcpy(beside, output);
-    strcat(beside, suffix);
+    char *const checkpoint = epochs_checkpoint(s, output);
+    if (!checkpoint) return session_fail_nomem(s);
     read_options(s, &tune);
-    tune.checkpoint = o->checkpoint ? o->checkpoint : beside;
-    tw_dataset_opts_init(&opts);
-    opts.categories = (const char *const *)o->categories.items;
-    opts.n_categories = o->categories.count;
-    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
-    if (status != TW_OK) code = session_fail(s, status, PHASE_DATA);
+    tune.checkpoint = checkpoint;
+    code = labelled_open(s, o->operands[0], false, &dataset);
     if (code == 0) {
-        session_before_output(s);
-        if (!o->json) report_classes_text(dataset);
-        session_flush(s);
+        labelled_announce(s, dataset);
         code = session_interrupted(s);
     }
     if (code == 0 && o->show_augment) {
@@ -156,7 +147,7 @@ static int run(session *s)
     if (code == 0) code = finetune(s, dataset, &tune, output);
 done:
     tw_dataset_free(dataset);
-    free(beside);
+    free(checkpoint);
     return code;
 }
 

@@ -2,6 +2,7 @@
 #include "course.h"
 #include "epochs.h"
 #include "inputs.h"
+#include "labelled.h"
 #include "output.h"
 #include "report.h"
 
@@ -146,18 +147,10 @@ static int pretrain(session *s, const tw_dataset *dataset, tw_pretrain_opts *opt
 
 static int with_dataset(session *s, tw_pretrain_opts *opts, const char *output)
 {
-    tw_dataset *dataset = NULL;
-    tw_dataset_opts data;
-    int code = 0;
-    tw_dataset_opts_init(&data);
-    data.categories = (const char *const *)s->opts.categories.items;
-    data.n_categories = s->opts.categories.count;
-    const tw_status status = tw_dataset_open(s->ctx, s->opts.operands[0], &data, &dataset);
-    if (status != TW_OK) code = session_fail(s, status, PHASE_DATA);
+    tw_dataset *dataset;
+    int code = labelled_open(s, s->opts.operands[0], false, &dataset);
     if (code == 0) {
-        session_before_output(s);
-        if (!s->opts.json) report_classes_text(dataset);
-        session_flush(s);
+        labelled_announce(s, dataset);
         code = session_interrupted(s);
     }
     if (code == 0) code = pretrain(s, dataset, opts, output);
@@ -180,7 +173,6 @@ static int with_paths(session *s, tw_pretrain_opts *opts, const char *output)
 
 static int run(session *s)
 {
-    static const char suffix[] = ".checkpoint";
     const options *const o = &s->opts;
     const char *const output = o->output ? o->output : default_output;
     tw_pretrain_opts opts;
@@ -189,14 +181,12 @@ static int run(session *s)
                                      "nothing by themselves");
     int code = output_check(s, output, OUTPUT_TOPWORK);
     if (code) return code;
-    char *const beside = malloc(strlen(output) + sizeof suffix);
-    if (!beside) return session_fail_nomem(s);
-    strcpy(beside, output);
-    strcat(beside, suffix);
+    char *const checkpoint = epochs_checkpoint(s, output);
+    if (!checkpoint) return session_fail_nomem(s);
     read_options(s, &opts);
-    opts.checkpoint = o->checkpoint ? o->checkpoint : beside;
+    opts.checkpoint = checkpoint;
     code = o->unlabelled ? with_paths(s, &opts, output) : with_dataset(s, &opts, output);
-    free(beside);
+    free(checkpoint);
     return code;
 }
 

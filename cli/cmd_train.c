@@ -1,5 +1,6 @@
 /* cmd_train.c - topwork train: from a folder of labelled photos to a model. */
 #include "heads.h"
+#include "labelled.h"
 #include "output.h"
 #include "report.h"
 #include "views.h"
@@ -254,20 +255,14 @@ static int run(session *s)
     const options *const o = &s->opts;
     const char *const output = o->output ? o->output : default_output;
     tw_dataset *dataset = NULL;
-    tw_dataset_opts opts;
     tw_train_opts train_opts;
     int code = o->update ? check_update(s) : 0;
     if (code == 0) code = read_options(s, &train_opts);
     if (code == 0) code = output_check(s, output, OUTPUT_TOPWORK);
+    /* One class is enough to add. */
+    if (code == 0) code = labelled_open(s, o->operands[0], o->update != NULL, &dataset);
     if (code) return code;
-    tw_dataset_opts_init(&opts);
-    opts.categories = (const char *const *)o->categories.items;
-    opts.n_categories = o->categories.count;
-    opts.to_measure = o->update != NULL; /* one class is enough to add */
-    const tw_status status = tw_dataset_open(s->ctx, o->operands[0], &opts, &dataset);
-    if (status != TW_OK) return session_fail(s, status, PHASE_DATA);
-    session_before_output(s);
-    if (!o->json) report_classes_text(dataset);
+    labelled_announce(s, dataset);
     code = o->update ? check_model(s) : check_backbone(s);
     session_flush(s);
     if (code == 0) code = session_interrupted(s);

@@ -4,8 +4,19 @@
 #include "output.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+char *epochs_checkpoint(const session *s, const char *output)
+{
+    const char *const given = s->opts.checkpoint, *const name = given ? given : output;
+    const char *const suffix = given ? "" : ".checkpoint";
+    const size_t size = strlen(name) + strlen(suffix) + 1;
+    char *const path = malloc(size);
+    if (path) snprintf(path, size, "%s%s", name, suffix);
+    return path;
+}
 
 int epochs_open(epochs *e, session *s, void (*print)(const session *s, const tw_epoch *e))
 {

@@ -13,6 +13,9 @@ typedef struct epochs {
     int failed;                                         /* errno of the log; 0: none */
 } epochs;
 
+/* Where checkpoints go: what --checkpoint says, or output with ".checkpoint" behind it. Release
+ * with free(). NULL: no memory. */
+char *epochs_checkpoint(const session *s, const char *output);
 /* Opens the log that --log names, if it does; goes on at its end when training is resumed. 0, or
  * the exit code after having said why not. */
 int epochs_open(epochs *e, session *s, void (*print)(const session *s, const tw_epoch *e));
