@@ -2,12 +2,14 @@
 """What fine-tuning gains: test accuracy of a head alone and of the fine-tuned network, mean over seeds.
 
     bench/tune/accuracy.py BUILD [--backbones sapling ...] [--sets hymenoptera digits catsdogs] [--seeds 1 2 3]
-                           [--torch | --columns head tuned torch] [--results FILE] [-- OPTION ...]
+                           [--torch | --columns head tuned torch nothing nothing_torch] [--results FILE] [-- OPTION ...]
 
 hymenoptera: trained on four fifths of hymenoptera_train, measured on the 153 photos of hymenoptera_val; catsdogs and digits: measured on the
 fifth that the seed holds back. digits: the first 50 of each class of scikit-learn's load_digits(), enlarged to 64 x 64.
 "head": topwork train; "fine-tuned": topwork finetune with its defaults, and with OPTIONs; "PyTorch" (--torch): torch_schedule.py, which does
 the same by its means. All choose on folds or a validation part of the training photos; the measured photos are looked at once.
+"nothing": topwork pretrain with its defaults, from random weights of the architecture that --backbones names, at 128 x 128; "nothing_torch":
+torch_schedule.py from the same weights. Both are measured on the fifth that the seed holds back, of hymenoptera_train too.
 A backbone is a name, looked for in backbones/, or a .tw file. Photos: $TOPWORK_DATA (default ../shared/data).
 --results: a line of JSON is added for each run, and what FILE already has is not run again, so that a long table can be made in pieces.
 """
@@ -23,7 +25,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.environ.get("TOPWORK_DATA") or os.path.join(HERE, "../../../shared/data")
 SETS = {"hymenoptera": ("hymenoptera_train", "hymenoptera_val"), "digits": None, "catsdogs": ("catsdogs", None)}
-COLUMNS = {"head": "head", "tuned": "fine-tuned", "torch": "PyTorch, fine-tuned"}
+COLUMNS = {"head": "head", "tuned": "fine-tuned", "torch": "PyTorch, fine-tuned", "nothing": "from nothing", "nothing_torch": "PyTorch, from nothing"}
+SIDE = "128"  # of pictures, from nothing: what the default backbone takes
 
 
 def draw_digits(folder):
@@ -57,11 +60,28 @@ def by_topwork(args, command, backbone, photos, seed, options):
         return {"accuracy": out["accuracy"], "seconds": seconds}
 
 
-def by_torch(backbone, photos, seed):
+def from_nothing(args, arch, folder, seed):
+    with tempfile.TemporaryDirectory() as temporary:
+        start = time.monotonic()
+        out = topwork(args, "pretrain", folder, "--arch", arch, "--size", SIDE, "--seed", str(seed), "-o", os.path.join(temporary, "x.tw"),
+                      "--json", "-q")
+        return {"accuracy": out["test_accuracy"], "epoch": out["epoch"], "seconds": time.monotonic() - start}
+
+
+def from_nothing_by_torch(args, arch, folder, seed):
+    with tempfile.TemporaryDirectory() as temporary:
+        drawn = os.path.join(temporary, "x.tw")
+        classes = sum(entry.is_dir() for entry in os.scandir(folder))
+        subprocess.run([os.path.join(args.build, "import/topwork-import"), "--random", str(seed), "--arch", arch, "--size", SIDE,
+                        "--classes", str(classes), "-o", drawn], check=True, stdout=subprocess.DEVNULL)
+        return by_torch(drawn, [folder, None], seed, ["--from-nothing"])
+
+
+def by_torch(backbone, photos, seed, more=()):
     """In a process of its own, so that threads and memory are its own."""
     folder, other = photos
     path = backbone if os.path.sep in backbone or backbone.endswith(".tw") else os.path.join(HERE, "../../backbones", backbone + ".tw")
-    words = [sys.executable, os.path.join(HERE, "torch_schedule.py"), path, folder, "--seed", str(seed)]
+    words = [sys.executable, os.path.join(HERE, "torch_schedule.py"), path, folder, "--seed", str(seed), *more]
     run = subprocess.run(words + (["--test", other] if other else []), capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"})
     if run.returncode:
         sys.exit(" ".join(words) + ": " + run.stderr)
@@ -71,6 +91,8 @@ def by_torch(backbone, photos, seed):
 def measured(args, column, backbone, photos, seed, options):
     if column == "torch":
         return by_torch(backbone, photos, seed)
+    if column in ("nothing", "nothing_torch"):
+        return (from_nothing if column == "nothing" else from_nothing_by_torch)(args, backbone, photos[0], seed)
     return by_topwork(args, {"head": "train", "tuned": "finetune"}[column], backbone, photos, seed, options if column == "tuned" else [])
 
 

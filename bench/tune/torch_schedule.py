@@ -1,17 +1,19 @@
 #!/usr/bin/python3
-"""What `topwork finetune` does without options, done by PyTorch, torchvision, Pillow and scikit-learn.
+"""What `topwork finetune` and `topwork pretrain` do without options, done by PyTorch, torchvision, Pillow and scikit-learn.
 
-    torch_schedule.py BACKBONE.tw FOLDER [--test FOLDER] [--seed 1] [--f32] [--epochs 10] [--check BUILD]
+    torch_schedule.py BACKBONE.tw FOLDER [--test FOLDER] [--seed 1] [--f32] [--epochs 10] [--from-nothing] [--check BUILD]
 
 Prints one line of JSON: photos, backbone, seed, accuracy of a head alone (`topwork train`'s) and of the tuned network, the epoch that was
 kept, seconds of training. FOLDER has one folder a class; without --test, the fifth that the seed holds back is measured.
-BACKBONE.tw: as `topwork backbone import` writes it; its graph becomes a torch module here, operator by operator.
+BACKBONE.tw: as `topwork backbone import` writes it; its graph becomes a torch module here, operator by operator. --from-nothing: as
+`topwork-import --random` drew it, with a classifier; all of it is trained, batch norm by the statistics of each batch, as pretrain does.
 
 Equal to topwork's: split, validation photos, first head, which weights learn how fast, every step's rate, averages, choice of the epoch.
 Not equal: random numbers (order, variations), the order of the three changes of colour (torchvision draws it), where bfloat16 rounds (autocast).
 --check BUILD compares the pieces with BUILD/cli/topwork instead, in f32, and ends with 1 where they are apart.
 """
 import argparse
+import collections
 import copy
 import json
 import math
@@ -33,8 +35,10 @@ from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
 
 THREADS = 2
-BATCH, EPOCHS, PATIENCE, RATE, WARMUP = 16, 10, 4, 2e-4, 0.1  # src/api/finetune.c
-DECAY, LAYER_DECAY, GROUPS, SMOOTHING, AVERAGE = 0.05, 0.8, 12, 0.05, 0.99
+Plan = collections.namedtuple("Plan", "batch epochs patience rate warmup decay layer_decay smoothing average area folds own_statistics")
+FINETUNE = Plan(16, 10, 4, 2e-4, 0.1, 0.05, 0.8, 0.05, 0.99, 0.5, 7, False)  # src/api/finetune.c
+PRETRAIN = Plan(32, 30, 0, 2e-3, 0.1, 0.05, 1.0, 0.1, 0.99, 0.35, 10, True)  # src/api/pretrain.c
+GROUPS = 12
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1)  # src/learn/linear_heads.c
 TYPES = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "U8": np.uint8, "I32": np.int32}
 
@@ -76,7 +80,7 @@ class Network(torch.nn.Module):
                     self.register_parameter(f"{word}{i}", torch.nn.Parameter(value))
             for at in self.nodes[i]["inputs"]:
                 self.last[at] = i
-        self.head = None
+        self.head, self.own_statistics = None, False
 
     def layers(self):
         """Nodes with parameters, in order."""
@@ -96,7 +100,7 @@ class Network(torch.nn.Module):
         if op == "conv":
             return F.conv2d(x[0], get("weight"), get("bias"), dilation=node["dilation"], groups=node["groups"], **window)
         if op == "batch_norm":
-            return F.batch_norm(x[0], get("mean"), get("variance"), get("scale"), get("shift"), False, 0.0, node["epsilon"])
+            return F.batch_norm(x[0], get("mean"), get("variance"), get("scale"), get("shift"), self.own_statistics, 0.1, node["epsilon"])
         if op == "relu":
             return F.relu(x[0])
         if op == "clip":
@@ -159,12 +163,12 @@ class Photos:
 class Sight:
     """A recipe: pictures as the network takes them; whole, or varied."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe, area):
         self.recipe, side = recipe, (recipe["height"], recipe["width"])
         if recipe["geometry"] != "crop" or recipe["resize"] != "bilinear":
             raise NotImplementedError("recipes other than a bilinear crop")
         self.side = side
-        self.vary = T.Compose([T.RandomResizedCrop(side, (0.5, 1.0), (3 / 4, 4 / 3), T.InterpolationMode.BILINEAR),
+        self.vary = T.Compose([T.RandomResizedCrop(side, (area, 1.0), (3 / 4, 4 / 3), T.InterpolationMode.BILINEAR),
                                T.RandomHorizontalFlip(), T.ColorJitter(0.2, 0.2, 0.2)])
 
     def whole(self, image):
@@ -185,7 +189,7 @@ class Sight:
 
 def features_of(net, sight, images):
     with torch.no_grad():
-        return torch.cat([net.features(sight.batch(images[at:at + BATCH])) for at in range(0, len(images), BATCH)]).numpy()
+        return torch.cat([net.features(sight.batch(images[at:at + 16])) for at in range(0, len(images), 16)]).numpy()
 
 
 # ---- the first head -----------------------------------------------------------------------------
@@ -230,29 +234,40 @@ def first_head(x, y, C):
     return head
 
 
+def drawn_head(graph, tensors):
+    """The classifier that the file has."""
+    params = next(node["params"] for node in reversed(graph["nodes"]) if node["op"] == "dense")
+    weight = torch.tensor(tensors[params["weight"]].astype(np.float32))
+    head = torch.nn.Linear(weight.shape[1], weight.shape[0])
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(torch.tensor(tensors[params["bias"]].astype(np.float32)))
+    return head
+
+
 # ---- the schedule -------------------------------------------------------------------------------
 
-def rate_at(step, steps):
-    """Shares of RATE: src/tune/optimiser.c, twi_schedule_rate()."""
-    warmup = int(WARMUP * steps)
+def rate_at(plan, step, steps):
+    """Shares of the plan's rate: src/tune/optimiser.c, twi_schedule_rate()."""
+    warmup = int(plan.warmup * steps)
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
 
-def groups_of(net):
+def groups_of(net, plan):
     """Parameters with the factor of their rate and their decay; norms (rank 1) and biases do not decay. The head's are the last."""
     layers = net.layers()
-    factor = {i: LAYER_DECAY ** (GROUPS - at * GROUPS // len(layers)) for at, i in enumerate(layers)}
+    factor = {i: plan.layer_decay ** (GROUPS - at * GROUPS // len(layers)) for at, i in enumerate(layers)}
     found = [(p, factor[i]) for i, _, p in net.trained()] + [(p, 1.0) for p in net.head.parameters()]
-    return [{"params": [p], "factor": f, "lr": RATE * f, "weight_decay": DECAY if p.dim() >= 2 else 0.0} for p, f in found]
+    return [{"params": [p], "factor": f, "lr": plan.rate * f, "weight_decay": plan.decay if p.dim() >= 2 else 0.0} for p, f in found]
 
 
 def scores(net, sight, images, autocast):
     out = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        for at in range(0, len(images), BATCH):
-            out.append(net(sight.batch(images[at:at + BATCH])).float())
+        for at in range(0, len(images), 16):
+            out.append(net(sight.batch(images[at:at + 16])).float())
     return torch.cat(out)
 
 
@@ -278,38 +293,41 @@ def calibrated_loss(z, y):
 
 
 class Course:
-    """One fine-tuning: net is trained, average is what is measured and kept."""
+    """One training of what a Start has: net is trained, average is what is measured and kept."""
 
-    def __init__(self, net, sight, photos, train, val, seed, autocast):
-        self.net, self.sight, self.photos, self.train, self.val = net, sight, photos, train, val
-        self.average, self.autocast, self.steps = copy.deepcopy(net), autocast, 0
-        self.optimiser = torch.optim.AdamW(groups_of(net), betas=(0.9, 0.999), eps=1e-8)
+    def __init__(self, start, autocast):
+        self.net, self.sight, self.photos, self.train, self.val, self.plan = start.net, start.sight, start.photos, start.train, start.val, start.plan
+        self.average, self.autocast, self.steps, seed = copy.deepcopy(self.net), autocast, 0, start.seed
+        self.net.own_statistics = self.plan.own_statistics
+        self.optimiser = torch.optim.AdamW(groups_of(self.net, self.plan), betas=(0.9, 0.999), eps=1e-8)
         self.shuffler = np.random.RandomState(seed)
         torch.manual_seed(seed)  # what torchvision draws, in the one thread that loads
 
     def judge(self):
+        for a, b in zip(self.average.buffers(), self.net.buffers()):
+            a.copy_(b)  # running statistics are not averaged twice
         z = scores(self.average, self.sight, [self.photos.images[i] for i in self.val], self.autocast)
         y = torch.from_numpy(self.photos.labels[self.val])
         return calibrated_loss(z, y), (z.argmax(1) == y).float().mean().item()
 
     def step(self, x, y, share):
         for group in self.optimiser.param_groups:
-            group["lr"] = RATE * share * group["factor"]
+            group["lr"] = self.plan.rate * share * group["factor"]
         self.optimiser.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
             z = self.net(x)
-        loss = F.cross_entropy(z.float(), y, label_smoothing=SMOOTHING)
+        loss = F.cross_entropy(z.float(), y, label_smoothing=self.plan.smoothing)
         loss.backward()
         self.optimiser.step()
         self.steps += 1
-        stays = min(AVERAGE, (1 + self.steps) / (10 + self.steps))
+        stays = min(self.plan.average, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
             for a, p in zip(self.average.parameters(), self.net.parameters()):
                 a.mul_(stays).add_(p, alpha=1 - stays)
 
     def epoch(self, pool, all_steps):
         order = self.shuffler.permutation(self.train)
-        batch = min(BATCH, len(order))
+        batch = min(self.plan.batch, len(order))
         parts = [order[at:at + batch] for at in range(0, len(order) - batch + 1, batch)]
         load = lambda part: pool.submit(self.sight.batch, [self.photos.images[i] for i in part], True)
         coming = load(parts[0])
@@ -317,11 +335,11 @@ class Course:
             x = coming.result()
             if at + 1 < len(parts):
                 coming = load(parts[at + 1])
-            self.step(x, torch.from_numpy(self.photos.labels[part]), rate_at(self.steps, all_steps))
+            self.step(x, torch.from_numpy(self.photos.labels[part]), rate_at(self.plan, self.steps, all_steps))
 
     def run(self, epochs):
         """(epoch kept, its loss, its accuracy), with the kept weights in average."""
-        all_steps = len(self.train) // min(BATCH, len(self.train)) * epochs
+        all_steps = len(self.train) // min(self.plan.batch, len(self.train)) * epochs
         best, kept = (0, *self.judge()), copy.deepcopy(self.average.state_dict())
         with ThreadPoolExecutor(1) as pool:
             for epoch in range(1, epochs + 1):
@@ -331,7 +349,7 @@ class Course:
                     raise ArithmeticError("the validation loss is not finite")
                 if (loss, -accuracy) < (best[1], -best[2]):
                     best, kept = (epoch, loss, accuracy), copy.deepcopy(self.average.state_dict())
-                if epoch - best[0] >= PATIENCE:
+                if self.plan.patience and epoch - best[0] >= self.plan.patience:
                     break
         self.average.load_state_dict(kept)
         return best
@@ -340,15 +358,19 @@ class Course:
 class Start:
     """All before the first step."""
 
-    def __init__(self, backbone, folder, test, seed):
+    def __init__(self, backbone, folder, test, seed, plan=FINETUNE):
         document, tensors = read(backbone)
-        self.seed, self.photos, self.sight = seed, Photos(folder, test, seed), Sight(document["recipe"])
+        self.seed, self.plan, self.photos, self.sight = seed, plan, Photos(folder, test, seed), Sight(document["recipe"], plan.area)
         self.net = Network(document["graph"], tensors).to(memory_format=torch.channels_last)
         p = self.photos
-        x, y = features_of(self.net, self.sight, [p.images[i] for i in p.train]), p.labels[p.train]
-        rest, held = folds_of(len(y), y, 7, seed)[0]
-        self.train, self.val, self.x, self.y = p.train[rest], p.train[held], x, y
-        self.C = cautious(accuracies(x[rest], y[rest], seed), len(rest))
+        self.y = p.labels[p.train]
+        rest, held = folds_of(len(self.y), self.y, plan.folds, seed)[0]
+        self.train, self.val = p.train[rest], p.train[held]
+        if plan is PRETRAIN:
+            self.net.head = drawn_head(document["graph"], tensors)
+            return
+        x, y = features_of(self.net, self.sight, [p.images[i] for i in p.train]), self.y
+        self.x, self.C = x, cautious(accuracies(x[rest], y[rest], seed), len(rest))
         self.net.head = first_head(x[rest], y[rest], self.C)
 
     def head_accuracy(self):
@@ -359,18 +381,19 @@ class Start:
         return model.score(scaler.transform(test), p.labels[p.test])
 
 
-def measure(backbone, folder, test, seed, f32=False, epochs=EPOCHS):
+def measure(backbone, folder, test, seed, plan=FINETUNE, f32=False, epochs=None):
     """One run: a dictionary."""
     torch.set_num_threads(THREADS)
-    begin = Start(backbone, folder, test, seed)
-    p, head = begin.photos, begin.head_accuracy()
-    course = Course(begin.net, begin.sight, p, begin.train, begin.val, seed, not f32)
+    begin = Start(backbone, folder, test, seed, plan)
+    p, fine = begin.photos, plan is FINETUNE
+    head = begin.head_accuracy() if fine else None
+    course = Course(begin, not f32)
     start = time.monotonic()
-    epoch, loss, accuracy = course.run(epochs)
+    epoch, loss, accuracy = course.run(epochs or plan.epochs)
     seconds = time.monotonic() - start
     z = scores(course.average, begin.sight, [p.images[i] for i in p.test], not f32)
-    tuned = (z.argmax(1).numpy() == p.labels[p.test]).mean() if epoch else head  # no epoch was better: `topwork train`'s model
-    return {"head": head, "accuracy": tuned, "epoch": epoch, "val_loss": loss, "val_accuracy": accuracy, "C": begin.C, "steps": course.steps,
+    tuned = (z.argmax(1).numpy() == p.labels[p.test]).mean() if epoch or not fine else head  # no epoch was better: `topwork train`'s model
+    return {"head": head, "accuracy": tuned, "epoch": epoch, "val_loss": loss, "val_accuracy": accuracy, "C": begin.C if fine else None, "steps": course.steps,
             "n_train": len(begin.train), "n_val": len(begin.val), "n_test": len(p.test), "seconds": seconds}
 
 
@@ -384,9 +407,9 @@ def learned(begin, before, after):
     """Of one step whose average keeps 2/11 of before: by how much each parameter's elements moved (the median), as a share of what its rate
     says. Adam's first step is the rate itself, whatever the gradient, so all are 1 where rates are equal; decay adds to it a little."""
     found = {}
-    for (_, name, _), group in zip(begin.net.trained(), groups_of(begin.net)):
+    for (_, name, _), group in zip(begin.net.trained(), groups_of(begin.net, FINETUNE)):
         moved = np.median(np.abs(after["backbone." + name].astype(np.float64) - before[name].astype(np.float64)))
-        found[name] = moved / (9 / 11 * RATE * group["factor"])
+        found[name] = moved / (9 / 11 * FINETUNE.rate * group["factor"])
     return found
 
 
@@ -419,7 +442,7 @@ def check(build, backbone, folder, seed):
         there = np.load(at("x.npy"))
         for share in (1.0, 0.1):  # a step that makes things worse is not kept: a smaller one
             run("finetune", folder, *words, at("step.tw"), "--epochs", "1", "--batch-size", str(len(begin.train) // 2 + 1),
-                "--crop-area", "1", "--label-smoothing", "0", "--lr", str(RATE * share), "--force")
+                "--crop-area", "1", "--label-smoothing", "0", "--lr", str(FINETUNE.rate * share), "--force")
             step, after = read(at("step.tw"))
             if step["finetuning"]["best"]["epoch"] == 1:
                 break
@@ -433,13 +456,13 @@ def check(build, backbone, folder, seed):
         (len(begin.train), len(begin.val)) == (tuned["n_train"], tuned["n_val"]))
     row("features of 8 photos, largest distance", "%.1e" % apart, 0, apart < 1e-3)
     row("C of the first head", begin.C, tuned["C"], math.isclose(begin.C, tuned["C"]))
-    loss, accuracy = Course(begin.net, begin.sight, p, begin.train, begin.val, seed, False).judge()
+    loss, accuracy = Course(begin, False).judge()
     row("validation loss before the first step", loss, tuned["first"]["val_loss"], abs(loss - tuned["first"]["val_loss"]) < 1e-3)
     row("validation accuracy before the first step", accuracy, tuned["first"]["val_accuracy"],
         abs(accuracy - tuned["first"]["val_accuracy"]) < 1e-6)
-    own, steps = begin.head_accuracy(), len(begin.train) // BATCH
+    own, steps = begin.head_accuracy(), len(begin.train) // FINETUNE.batch
     row("accuracy of the head alone", own, head["accuracy"], abs(own - head["accuracy"]) * len(p.test) < 2.5)
-    mine = [RATE * rate_at(e * steps - 1, 2 * steps) for e in (1, 2)]
+    mine = [FINETUNE.rate * rate_at(FINETUNE, e * steps - 1, 2 * steps) for e in (1, 2)]
     row("rates at the ends of two epochs", mine, rates, np.allclose(mine, rates, rtol=1e-9))
     moved = {name: v / share for name, v in learned(begin, read(backbone)[1], after).items()}
     row("one step as a share of each parameter's rate, least and most", (min(moved.values()), max(moved.values())), 1,
@@ -453,13 +476,15 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--test")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--from-nothing", action="store_true")
     parser.add_argument("--f32", action="store_true")
     parser.add_argument("--check", metavar="BUILD")
     args = parser.parse_args()
     if args.check:
         sys.exit(check(args.check, args.backbone, args.folder, args.seed))
-    found = measure(args.backbone, args.folder, args.test, args.seed, args.f32, args.epochs)
+    plan = PRETRAIN if args.from_nothing else FINETUNE
+    found = measure(args.backbone, args.folder, args.test, args.seed, plan, args.f32, args.epochs)
     print(json.dumps({"set": os.path.basename(args.folder.rstrip("/")), "backbone": os.path.basename(args.backbone), "seed": args.seed, **found}))
 
 
