@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Photos a second of whole training steps (forward, backward, AdamW), beside PyTorch in the same run.
 
-    tune.py BUILD_FOLDER [--seconds 10] [--bf16] [NETWORK ...]
+    tune.py BUILD_FOLDER [--seconds 10] [--bf16] [NETWORK[@SIDE] ...]
 
-Two threads each. PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
+Two threads each. SIDE: of the pictures, where not the usual one (sapling@224). PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
 Memory, of both: what the process held at its peak, less what it held when its libraries were loaded and nothing
 else: parameters, gradients, the optimiser's state, activations. In brackets: topwork's activations alone.
 """
@@ -38,6 +38,13 @@ def half_resnet18():
 NETWORKS = {"sapling": (half_resnet18, 128, 32), "resnet50": (torchvision.models.resnet50, 224, 16),
             "mobilenet_v2": (torchvision.models.mobilenet_v2, 224, 16),
             "squeezenet1_1": (torchvision.models.squeezenet1_1, 224, 16)}
+
+
+def network(name):
+    """How it is made, the side of its pictures, the batch."""
+    name, _, other = name.partition("@")
+    make, side, batch = NETWORKS[name]
+    return make, int(other or side), batch
 
 
 def memory(key):
@@ -84,8 +91,7 @@ def in_child(*args):
 def call(args):
     torch.set_num_threads(2)
     name, *rest = args
-    make, side, batch = NETWORKS[name]
-    return (make, side, batch, *rest)
+    return (*network(name), *rest)
 
 
 def ours(tool, path, precision, side, batch, seconds):
@@ -107,7 +113,7 @@ def main():
     tool = os.path.join(options.build, "tests/tune/tune-tool")
     print(f"{'network':14} {'side':>4} {'batch':>5} {'precision':>9} {'topwork':>8} {'PyTorch':>8} {'ratio':>6}  MiB (activations), PyTorch's MiB")
     for name in options.networks or NETWORKS:
-        make, side, batch = NETWORKS[name]
+        make, side, batch = network(name)
         torch.manual_seed(0)
         with torch.no_grad():
             graph, weights = torch_graph.lower(make().eval(), torch.randn(2, 3, side, side))
