@@ -15,7 +15,8 @@ typedef enum twi_pass {
     TWI_PASS_WEIGHTS  /* src, gradient of dst, gradient of weights, that of bias?; float32 */
 } twi_pass;
 
-/* spec's src and dst may be NULL: oneDNN chooses. forward: NULL for the forward pass. */
+/* spec's src and dst may be NULL: oneDNN chooses; its after is the forward pass's. forward: NULL
+ * for that one. */
 tw_status twi_training_primitive_conv(tw_ctx *ctx, twi_device *device, const twi_spec *spec,
                                       twi_pass pass, const twi_primitive *forward,
                                       const twi_primitive **out);

@@ -16,6 +16,7 @@ static twi_spec spec_of(const twi_tape *t)
                       .window = &node->window,
                       .groups = node->groups,
                       .dtype = twi_tape_dtype(t),
+                      .after = twi_tape_after(t),
                       .bias = node->params[TWI_PARAM_BIAS] != NULL};
 }
 

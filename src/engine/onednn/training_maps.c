@@ -151,7 +151,7 @@ static twi_norm_spec norm_spec(const twi_tape *t, const twi_layout *layout)
                            .channels = t->shapes[t->node].dims[0],
                            .epsilon = twi_tape_node(t)->epsilon,
                            .own = twi_tape_own_statistics(t),
-                           .relu = twi_tape_with_relu(t)};
+                           .relu = twi_tape_joined(t)};
 }
 
 /* Scale, or ones; shift, or zeros. */
@@ -236,7 +236,7 @@ tw_status twi_training_activation(twi_tape *t)
     const uint32_t from = t->value_of[twi_tape_node(t)->inputs[0]];
     uint32_t values[2];
     bool by_dst;
-    if (twi_tape_with_relu(t)) { /* the node before has done it */
+    if (twi_tape_joined(t)) { /* the node before has done it */
         twi_tape_done(t, from);
         return TW_OK;
     }
@@ -257,13 +257,16 @@ tw_status twi_training_activation_back(twi_tape *t)
 {
     const twi_activation f = twi_function_of(twi_tape_node(t));
     const twi_tape_record *r = twi_tape_record_of(t);
-    const twi_primitive *p;
+    const twi_primitive *p, *forward = r->made;
     uint32_t values[3] = {0};
     bool by_dst;
+    tw_status st = TW_OK;
     if (!in_onednn(t, &by_dst)) return twi_plain_backward(t);
+    twi_device *device = t->trainer->device;
     const twi_layout *layout = twi_tape_layout(t, r->out);
-    tw_status st =
-        twi_training_primitive_eltwise(t->ctx, t->trainer->device, layout, &f, r->made, &p);
+    if (!forward) /* the node before has done it */
+        st = twi_training_primitive_eltwise(t->ctx, device, layout, &f, NULL, &forward);
+    if (st == TW_OK) st = twi_training_primitive_eltwise(t->ctx, device, layout, &f, forward, &p);
     values[0] = by_dst ? r->out : r->in;
     if (st == TW_OK) st = twi_tape_as(t, twi_tape_gradient(t), layout, &values[1]);
     if (st == TW_OK) st = twi_tape_argument(t, p, 2, &values[2]);
@@ -276,14 +279,14 @@ tw_status twi_training_activation_back(twi_tape *t)
 tw_status twi_training_add(twi_tape *t)
 {
     const uint32_t *inputs = twi_tape_node(t)->inputs;
-    const twi_activation relu = {.op = TWI_OP_RELU}, *after = twi_tape_with_relu(t) ? &relu : NULL;
+    const twi_activation after = twi_tape_after(t);
     const twi_primitive *p;
     uint32_t values[3] = {0};
     tw_status st = retyped(t, t->value_of[inputs[0]], &values[0]);
     if (st != TW_OK) return st;
     const twi_layout *layout = twi_tape_layout(t, values[0]);
     st = twi_tape_as(t, t->value_of[inputs[1]], layout, &values[1]);
-    if (st == TW_OK) st = twi_primitive_add(t->ctx, t->trainer->device, layout, after, &p);
+    if (st == TW_OK) st = twi_primitive_add(t->ctx, t->trainer->device, layout, &after, &p);
     if (st == TW_OK) st = twi_tape_value(t, layout, 0, &values[2]);
     if (st == TW_OK) st = twi_tape_primitive(t, p, 3, values);
     if (st == TW_OK) twi_tape_done(t, values[2]);

@@ -59,7 +59,7 @@ tw_status twi_training_relu_back(twi_tape *t)
     const twi_node *before = &t->network->nodes[twi_tape_node(t)->inputs[0]];
     uint32_t v[4] = {twi_tape_record_of(t)->out, 0, rest, 0};
     relu_state *state;
-    if (twi_tape_with_relu(t) && before->op == TWI_OP_BATCH_NORM) return relu_hand_on(t);
+    if (twi_tape_joined(t) && before->op == TWI_OP_BATCH_NORM) return relu_hand_on(t);
     const twi_layout *layout = twi_tape_layout(t, v[0]);
     tw_status st = twi_arena_take(t->ctx, &t->trainer->memory, 1, &state);
     if (st == TW_OK) st = twi_tape_as(t, twi_tape_gradient(t), layout, &v[1]);

@@ -86,6 +86,7 @@ static tw_status pass(twi_tape *t, uint32_t from, uint32_t value, uint32_t to, u
     if (st == TW_OK) st = lanes_of(t, from, value, &order, &v[0]);
     if (st != TW_OK) return st;
     *pass = (wino_pass){describe(t, from, to, order), t->shapes[back ? to : from].dims[0], back};
+    pass->conv.end.relu = !back && twi_tape_joined(t);
     for (int i = 0; i < 2; i++)
         pass->conv.pad[i] = back ? 2 - node->window.pad_begin[i] : node->window.pad_begin[i];
     st = twi_wino_plan(t->ctx, &pass->conv);

@@ -39,20 +39,38 @@ static tw_status describe(tw_ctx *ctx, twi_device *device, const_dnnl_primitive_
     return st;
 }
 
-/* A primitive with its arguments in the order of slots. forward: NULL for forward passes. */
-static tw_status compile(tw_ctx *ctx, twi_device *device, const char *name,
-                         const_dnnl_op_desc_t desc, const twi_primitive *forward, const slot *slots,
-                         size_t n, const twi_primitive **out)
+typedef struct recipe {
+    const char *name;
+    const slot *slots; /* the arguments, in order */
+    size_t n;
+    const twi_primitive *forward; /* NULL for forward passes */
+    twi_activation after;         /* of a forward pass, or none */
+} recipe;
+
+static dnnl_status_t attributes(const recipe *r, dnnl_primitive_attr_t attr)
 {
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+    if (status != dnnl_success || r->after.op == TWI_OP_INPUT) return status;
+    status = dnnl_post_ops_create(&ops);
+    if (status == dnnl_success) status = twi_dnnl_append(ops, &r->after, 1.0f);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, ops);
+    dnnl_post_ops_destroy(ops);
+    return status;
+}
+
+static tw_status compile(tw_ctx *ctx, twi_device *device, const recipe *r,
+                         const_dnnl_op_desc_t desc, const twi_primitive **out)
+{
+    const char *name = r->name;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t pd = NULL;
     const_dnnl_primitive_desc_t hint = NULL;
     twi_primitive *p;
     dnnl_status_t status = dnnl_primitive_attr_create(&attr);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success && forward)
-        status = dnnl_primitive_get_primitive_desc(forward->handle, &hint);
+    if (status == dnnl_success) status = attributes(r, attr);
+    if (status == dnnl_success && r->forward)
+        status = dnnl_primitive_get_primitive_desc(r->forward->handle, &hint);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(&pd, desc, attr, device->engine, hint);
     dnnl_primitive_attr_destroy(attr);
@@ -60,7 +78,7 @@ static tw_status compile(tw_ctx *ctx, twi_device *device, const char *name,
     if (st != TW_OK) return st;
     if ((st = twi_arena_take(ctx, &device->memory, 1, &p)) == TW_OK) {
         *p = (twi_primitive){0};
-        st = describe(ctx, device, pd, slots, n, p);
+        st = describe(ctx, device, pd, r->slots, r->n, p);
     }
     if (st == TW_OK)
         st = twi_dnnl_check(ctx, dnnl_primitive_create(&p->handle, pd), "compile it", name);
@@ -179,7 +197,9 @@ tw_status twi_training_primitive_conv(tw_ctx *ctx, twi_device *device, const twi
             &desc, dnnl_convolution_direct, &src, &weights, spec->bias ? &bias : NULL, &dst,
             d.stride, d.dilation, d.begin, d.end);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, spec->name, &desc, forward, slots, n, out);
+    const recipe r = {spec->name, slots, n, forward,
+                      pass == TWI_PASS_FORWARD ? spec->after : (twi_activation){0}};
+    return compile(ctx, device, &r, &desc, out);
 }
 
 /* ---- dense --------------------------------------------------------------------------------- */
@@ -208,7 +228,8 @@ tw_status twi_training_primitive_dense(tw_ctx *ctx, twi_device *device, const tw
         status = dnnl_inner_product_backward_weights_desc_init(
             &desc, &spec->src->desc, &weights, spec->bias ? &bias : NULL, &spec->dst->desc);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, spec->name, &desc, forward, slots, n, out);
+    const recipe r = {.name = spec->name, .slots = slots, .n = n, .forward = forward};
+    return compile(ctx, device, &r, &desc, out);
 }
 
 /* ---- pools --------------------------------------------------------------------------------- */
@@ -240,7 +261,8 @@ tw_status twi_training_primitive_pool(tw_ctx *ctx, twi_device *device, const twi
                                                              &spec->src->desc, &dst, d.stride,
                                                              d.kernel, d.dilation, d.begin, d.end);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, spec->name, &desc, forward, slots, n, out);
+    const recipe r = {.name = spec->name, .slots = slots, .n = n, .forward = forward};
+    return compile(ctx, device, &r, &desc, out);
 }
 
 /* ---- batch norm ---------------------------------------------------------------------------- */
@@ -285,7 +307,8 @@ tw_status twi_training_primitive_norm(tw_ctx *ctx, twi_device *device, const twi
             : dnnl_batch_normalization_forward_desc_init(
                   &desc, dnnl_forward_training, &spec->layout->desc, (float)spec->epsilon, flags);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", spec->name);
-    return compile(ctx, device, spec->name, &desc, forward, slots, n, out);
+    const recipe r = {.name = spec->name, .slots = slots, .n = n, .forward = forward};
+    return compile(ctx, device, &r, &desc, out);
 }
 
 /* ---- functions of one value ---------------------------------------------------------------- */
@@ -357,7 +380,8 @@ tw_status twi_training_primitive_eltwise(tw_ctx *ctx, twi_device *device, const 
                 : dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_training, found.kind,
                                                  &layout->desc, found.alpha, found.beta);
     if (status != dnnl_success) return twi_dnnl_check(ctx, status, "describe it", name);
-    return compile(ctx, device, name, &desc, forward, slots, n, out);
+    const recipe r = {.name = name, .slots = slots, .n = n, .forward = forward};
+    return compile(ctx, device, &r, &desc, out);
 }
 
 /* ---- parts --------------------------------------------------------------------------------- */

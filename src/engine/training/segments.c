@@ -25,7 +25,7 @@ static void measure(plan *p)
         for (size_t j = i + 1; j < network->n; j++)
             for (size_t k = 0; k < network->nodes[j].n_inputs; k++)
                 if (network->nodes[j].inputs[k] == i) last = j;
-        p->may[i] = p->t->wants[i] && reach <= i && p->t->fused_relu[i] <= i && i + 1 < network->n;
+        p->may[i] = p->t->wants[i] && reach <= i && p->t->joined[i] <= i && i + 1 < network->n;
         if (last > reach) reach = last;
     }
 }

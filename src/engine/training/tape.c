@@ -95,9 +95,15 @@ tw_status twi_tape_argument(twi_tape *t, const twi_primitive *primitive, size_t 
     return twi_tape_value(t, twi_primitive_argument(primitive, i), 0, out);
 }
 
-bool twi_tape_with_relu(const twi_tape *t)
+bool twi_tape_joined(const twi_tape *t)
 {
-    return t->fused_relu[t->node] != t->node;
+    return t->joined[t->node] != t->node;
+}
+
+twi_activation twi_tape_after(const twi_tape *t)
+{
+    const uint32_t reader = t->joined[t->node];
+    return reader > t->node ? twi_function_of(&t->network->nodes[reader]) : (twi_activation){0};
 }
 
 void twi_tape_done(twi_tape *t, uint32_t value)

@@ -67,7 +67,8 @@ typedef struct twi_tape {
     uint32_t *rest_of;     /* [network->n] to be added to it, or TWI_NO_VALUE */
     bool *wants;           /* [network->n]: something before it is trained, or it is */
     bool *trained;         /* [network->n] */
-    uint32_t *fused_relu;  /* [network->n]: the relu that a batch norm or sum computes, or itself */
+    uint32_t *joined; /* [network->n]: the function that a node computes with itself, and the other
+                         way round; or itself */
     twi_tape_record *records;          /* [network->n] */
     uint32_t (*params)[TWI_PARAMS];    /* [network->n] values, or TWI_NO_VALUE */
     uint32_t (*gradients)[TWI_PARAMS]; /* the same, where trained */
@@ -125,8 +126,10 @@ tw_status twi_tape_new_floats(twi_tape *t, uint32_t node, uint32_t *out);
 /* values[n] primitive reads or writes in argument i: a new value of that argument's layout. */
 tw_status twi_tape_argument(twi_tape *t, const twi_primitive *primitive, size_t i, uint32_t *out);
 
-/* True when a relu and what is before it are computed together, and the node is either. */
-bool twi_tape_with_relu(const twi_tape *t);
+/* True when a function and what is before it are computed together, and the node is either. */
+bool twi_tape_joined(const twi_tape *t);
+/* ... and the node is what is before: the function; none elsewhere. */
+twi_activation twi_tape_after(const twi_tape *t);
 /* The node's value is value. */
 void twi_tape_done(twi_tape *t, uint32_t value);
 /* What came back to the node, once it is one value: twi_tape_collect() adds up its parts. */

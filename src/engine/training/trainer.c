@@ -164,28 +164,37 @@ static tw_status place_parameters(twi_tape *t)
 
 /* ---- compiling ----------------------------------------------------------------------------- */
 
-/* A relu that is its only reader is computed together with it. */
-static bool fuses_relu(const twi_tape *t, uint32_t node)
+/* Whether the node computes f, its only reader, along: functions whose gradient can be told from
+ * what they gave, so that what they were given need not be kept. */
+static bool joins(const twi_tape *t, const twi_node *f)
 {
-    const twi_op op = t->network->nodes[node].op;
-    return op == TWI_OP_ADD || (op == TWI_OP_BATCH_NORM && t->shapes[node].rank == 3);
+    if (f->op != TWI_OP_RELU && f->op != TWI_OP_CLIP) return false;
+    switch (twi_tape_node(t)->op) {
+    case TWI_OP_ADD:
+        return true;
+    case TWI_OP_CONV:
+        return f->op == TWI_OP_RELU || !twi_training_winograd_fits(t);
+    case TWI_OP_BATCH_NORM:
+        return f->op == TWI_OP_RELU && t->shapes[t->node].rank == 3;
+    default:
+        return false;
+    }
 }
 
-static void find_fused(twi_tape *t)
+static void find_joined(twi_tape *t)
 {
+    const twi_node *nodes = t->network->nodes;
     const size_t n = t->network->n;
-    for (uint32_t i = 0; i < n; i++) t->fused_relu[i] = i;
-    if (!t->trainer->device) return;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t reader = i;
+    for (uint32_t i = 0; i < n; i++) t->joined[i] = i;
+    for (t->node = 0; t->trainer->device && t->node < n; t->node++) {
+        uint32_t reader = t->node;
         size_t readers = 0;
-        if (!fuses_relu(t, i)) continue;
-        for (uint32_t j = i + 1; j < n; j++)
-            for (size_t k = 0; k < t->network->nodes[j].n_inputs; k++)
-                if (t->network->nodes[j].inputs[k] == i) reader = j, readers++;
-        if (readers == 1 && t->network->nodes[reader].op == TWI_OP_RELU) {
-            t->fused_relu[i] = reader;
-            t->fused_relu[reader] = i;
+        for (uint32_t j = t->node + 1; j < n; j++)
+            for (size_t k = 0; k < nodes[j].n_inputs; k++)
+                if (nodes[j].inputs[k] == t->node) reader = j, readers++;
+        if (readers == 1 && joins(t, &nodes[reader])) {
+            t->joined[t->node] = reader;
+            t->joined[reader] = t->node;
         }
     }
 }
@@ -319,7 +328,7 @@ static tw_status tape_start(twi_tape *t)
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->rest_of);
     if (st == TW_OK) st = twi_zalloc(t->ctx, n, &t->wants);
     if (st == TW_OK) st = twi_zalloc(t->ctx, n, &t->trained);
-    if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->fused_relu);
+    if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->joined);
     if (st == TW_OK) st = twi_zalloc(t->ctx, n, &t->records);
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->params);
     if (st == TW_OK) st = twi_alloc(t->ctx, n, &t->gradients);
@@ -338,7 +347,7 @@ static void tape_free(twi_tape *t)
     twi_free(t->rest_of);
     twi_free(t->wants);
     twi_free(t->trained);
-    twi_free(t->fused_relu);
+    twi_free(t->joined);
     twi_free(t->records);
     twi_free(t->params);
     twi_free(t->gradients);
@@ -354,7 +363,7 @@ static tw_status build(twi_tape *t)
     if (st == TW_OK && !p->opts.reference) st = twi_device_new(t->ctx, &p->device);
     if (st != TW_OK) return st;
     p->channels = t->shapes[0].dims[0];
-    find_fused(t);
+    find_joined(t);
     if (p->opts.checkpointing) st = twi_alloc(t->ctx, t->network->n, &t->ends);
     if (st == TW_OK && t->ends) st = twi_tape_segments(t, t->ends);
     if (st != TW_OK) return st;
