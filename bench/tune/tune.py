@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Photos a second of whole training steps (forward, backward, AdamW), beside PyTorch in the same run.
 
-    tune.py BUILD_FOLDER [--seconds 10] [--bf16] [NETWORK[@SIDE] ...]
+    tune.py BUILD_FOLDER [--seconds 4] [--rounds 3] [--bf16] [NETWORK[@SIDE] ...]
 
-Two threads each. SIDE: of the pictures, where not the usual one (sapling@224). PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
+Two threads each, in turns: medians of the rounds, and the median of their ratios, since a machine may change its pace within minutes. SIDE: of the pictures, where not the usual one (sapling@224). PyTorch: Debian's, channels-last and not, the better of the two; with --bf16 its CPU autocast too.
 Memory, of both: what the process held at its peak, less what it held when its libraries were loaded and nothing
 else: parameters, gradients, the optimiser's state, activations. In brackets: topwork's activations alone.
 """
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,19 +24,20 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "engine"))
 import torch_graph  # noqa: E402
 
 
-def half_resnet18():
-    """The default backbone's shape."""
-    m = torchvision.models.resnet18(num_classes=10)
+def sapling():
+    """The default backbone: half a ResNet-18's width, a 3 x 3 stem, no pool behind it."""
+    m = torchvision.models.resnet18(num_classes=200)
     m.inplanes = 32
-    m.conv1, m.bn1 = torch.nn.Conv2d(3, 32, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(32)
+    m.conv1, m.bn1 = torch.nn.Conv2d(3, 32, 3, 2, 1, bias=False), torch.nn.BatchNorm2d(32)
+    m.maxpool = torch.nn.Identity()
     for i in range(4):
         setattr(m, f"layer{i + 1}", m._make_layer(torchvision.models.resnet.BasicBlock, 32 << i, 2,
                                                   stride=1 if i == 0 else 2))
-    m.fc = torch.nn.Linear(256, 10)
+    m.fc = torch.nn.Linear(256, 200)
     return m
 
 
-NETWORKS = {"sapling": (half_resnet18, 128, 32), "resnet50": (torchvision.models.resnet50, 224, 16),
+NETWORKS = {"sapling": (sapling, 128, 32), "resnet50": (torchvision.models.resnet50, 224, 16),
             "mobilenet_v2": (torchvision.models.mobilenet_v2, 224, 16),
             "squeezenet1_1": (torchvision.models.squeezenet1_1, 224, 16)}
 
@@ -107,7 +109,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
     parser.add_argument("networks", nargs="*")
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bf16", action="store_true")
     options = parser.parse_intermixed_args()
     tool = os.path.join(options.build, "tests/tune/tune-tool")
@@ -121,11 +124,14 @@ def main():
             path = os.path.join(folder, "x.tw")
             torch_graph.save(path, graph, weights)
             for precision in ("f32", "bf16") if options.bf16 else ("f32",):
-                rate, size, arena = ours(tool, path, precision, side, batch, options.seconds)
-                peers = [in_child(name, options.seconds, last, precision == "bf16") for last in (False, True)]
-                best = max(peers)
-                print(f"{name:14} {side:4} {batch:5} {precision:>9} {rate:8.1f} {best[0]:8.1f} {rate / max(best[0], 1e-9):6.2f}"
-                      f"  {size:.0f} ({arena:.0f}), {best[1]:.0f}", flush=True)
+                mine, peers = [], []
+                for _ in range(options.rounds):
+                    mine.append(ours(tool, path, precision, side, batch, options.seconds))
+                    peers.append(max(in_child(name, options.seconds, last, precision == "bf16") for last in (False, True)))
+                rate, size, arena = (statistics.median(column) for column in zip(*mine))
+                ratio = statistics.median(a[0] / b[0] if b[0] else float("nan") for a, b in zip(mine, peers))
+                print(f"{name:14} {side:4} {batch:5} {precision:>9} {rate:8.1f} {statistics.median(p[0] for p in peers):8.1f} {ratio:6.2f}"
+                      f"  {size:.0f} ({arena:.0f}), {statistics.median(p[1] for p in peers):.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
     parity_distil.py BUILD_FOLDER
 
-The student is a half-width ResNet-18 with a linear projection at its end, the teacher MobileNetV2 without its
+The student is the default backbone's network with a linear projection at its end, the teacher MobileNetV2 without its
 classifier, on the same pictures at twice the size. The teacher's features are standardised over the batch; the loss is
 the mean squared error; batch norm goes by the batch's statistics.
 """
@@ -36,7 +36,7 @@ class Teacher(torch.nn.Module):
 def main():
     tool = os.path.join(sys.argv[1], "tests/tune/distil-tool")
     torch.manual_seed(0)
-    teacher, student = Teacher(), parity_tune.HalfResnet18()
+    teacher, student = Teacher(), parity_tune.Sapling()
     student.fc = torch.nn.Linear(256, 1280)
     x = torch.randn(BATCH, 3, SIDE, SIDE)
     shown = torch.nn.functional.interpolate(x, (WIDE, WIDE), mode="bilinear", align_corners=False)

@@ -25,14 +25,15 @@ sys.path.insert(0, os.path.join(HERE, "..", "engine"))
 import torch_graph  # noqa: E402
 
 
-class HalfResnet18(torchvision.models.ResNet):
-    """The default backbone's shape: a ResNet-18 of half its width."""
+class Sapling(torchvision.models.ResNet):
+    """The default backbone's network: a ResNet-18 of half its width, with a 3 x 3 stem and no pool behind it."""
 
     def __init__(self):
         super().__init__(torchvision.models.resnet.BasicBlock, [2, 2, 2, 2], num_classes=10)
         self.inplanes = 32
-        self.conv1 = torch.nn.Conv2d(3, 32, 7, 2, 3, bias=False)
+        self.conv1 = torch.nn.Conv2d(3, 32, 3, 2, 1, bias=False)
         self.bn1 = torch.nn.BatchNorm2d(32)
+        self.maxpool = torch.nn.Identity()
         for i in range(4):
             setattr(self, f"layer{i + 1}", self._make_layer(torchvision.models.resnet.BasicBlock, 32 << i, 2,
                                                             stride=1 if i == 0 else 2))
@@ -48,7 +49,7 @@ def small_vgg11():
 
 
 NETWORKS = {
-    "half_resnet18": (HalfResnet18, 64), "resnet50": (lambda: MODELS.resnet50(num_classes=10), 64),
+    "sapling": (Sapling, 32), "resnet50": (lambda: MODELS.resnet50(num_classes=10), 64),
     "squeezenet1_1": (lambda: MODELS.squeezenet1_1(num_classes=10, dropout=0.0), 64),
     "mobilenet_v2": (lambda: MODELS.mobilenet_v2(num_classes=10, dropout=0.0), 64),
     "vgg11": (small_vgg11, 32),
@@ -59,8 +60,8 @@ NETWORKS = {
     "convnext_tiny": (lambda: MODELS.convnext_tiny(num_classes=10, stochastic_depth_prob=0.0), 32),
     "swin_t": (lambda: MODELS.swin_t(num_classes=10, stochastic_depth_prob=0.0), 64),
 }
-USUAL = ["half_resnet18", "squeezenet1_1"]  # seconds; the others take minutes
-DEEP = set(NETWORKS) - {"half_resnet18", "squeezenet1_1"}
+USUAL = ["sapling", "squeezenet1_1"]  # seconds; the others take minutes
+DEEP = set(NETWORKS) - {"sapling", "squeezenet1_1"}
 BATCH, STEPS = 4, 3
 STRICT = {"loss": 1e-4, "gradient": 1e-3, "later": 1e-3, "parameters": 1e-3}
 SMOOTH = {"loss": 1e-4, "gradient": 1e-3, "later": 5e-3, "parameters": 5e-2}
