@@ -286,9 +286,12 @@ static tw_status build_backward(twi_tape *t)
     if (st == TW_OK) st = twi_tape_fixed(t, plain, p->output_gradient, &t->gradient_of[t->node]);
     for (uint32_t i = (uint32_t)t->network->n; i-- > 1 && st == TW_OK;) {
         const twi_training_operator *op = twi_training_operator_of(t->network->nodes[i].op);
-        t->turn = i;
-        if (t->ends && t->ends[i]) st = build_again(t, i);
-        t->node = i;
+        t->turn = t->node = i;
+        if (t->ends && t->ends[i]) {
+            st = twi_tape_collect(t, i); /* before there is a segment in memory */
+            if (st == TW_OK) st = build_again(t, i);
+            t->node = i;
+        }
         if (st != TW_OK || !t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
         if (!p->device || !op->in_parts) st = twi_tape_collect(t, i);
         if (st != TW_OK) continue;
