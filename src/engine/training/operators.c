@@ -6,8 +6,8 @@
 static const twi_training_operator operators[TWI_OP_COUNT] = {
     [TWI_OP_CONV] = {twi_back_conv, false, TWI_NEEDS_IN, twi_training_conv, twi_training_conv_back},
     [TWI_OP_BATCH_NORM] = {NULL, false, 0, twi_training_norm, twi_training_norm_back},
-    [TWI_OP_RELU] = {twi_back_activation, false, BOTH, twi_training_activation,
-                     twi_training_relu_back, true},
+    [TWI_OP_RELU] = {twi_back_activation, false, BOTH | TWI_IN_PARTS, twi_training_activation,
+                     twi_training_relu_back},
     [TWI_OP_MAX_POOL] = {twi_back_max_pool, false, TWI_NEEDS_IN, twi_training_pool,
                          twi_training_pool_back},
     [TWI_OP_AVG_POOL] = {twi_back_avg_pool, false, 0, twi_training_pool, twi_training_pool_back},

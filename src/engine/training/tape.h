@@ -82,14 +82,17 @@ typedef struct twi_tape {
 typedef struct twi_training_operator {
     twi_ref_backward_fn *backward; /* plain C; NULL: none, unless it moves */
     bool moves;     /* each output is one of the inputs, or a constant: plain.c finds which */
-    unsigned needs; /* TWI_NEEDS_...: what backward reads beside the gradient */
+    unsigned needs; /* TWI_NEEDS_...: what backward reads beside the gradient; TWI_IN_PARTS */
     /* oneDNN's; NULL: plain C, picture by picture */
     tw_status (*forward_build)(twi_tape *t);
     tw_status (*backward_build)(twi_tape *t);
-    bool in_parts; /* ... takes its gradient as it came back, which may be in two parts */
 } twi_training_operator;
 
-enum { TWI_NEEDS_IN = 1, TWI_NEEDS_OUT = 2 };
+enum {
+    TWI_NEEDS_IN = 1,
+    TWI_NEEDS_OUT = 2,
+    TWI_IN_PARTS = 4 /* backward_build takes the gradient as it came back, perhaps in two parts */
+};
 
 const twi_training_operator *twi_training_operator_of(twi_op op);
 

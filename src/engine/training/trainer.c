@@ -293,7 +293,7 @@ static tw_status build_backward(twi_tape *t)
             t->node = i;
         }
         if (st != TW_OK || !t->wants[i] || t->gradient_of[i] == TWI_NO_VALUE) continue;
-        if (!p->device || !op->in_parts) st = twi_tape_collect(t, i);
+        if (!p->device || !(op->needs & TWI_IN_PARTS)) st = twi_tape_collect(t, i);
         if (st != TW_OK) continue;
         if (p->device && op->backward_build)
             st = op->backward_build(t);
