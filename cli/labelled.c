@@ -1,7 +1,6 @@
 /* labelled.c - opening labelled photos, and saying what there is. */
 #include "labelled.h"
 
-#include "output.h"
 #include "report.h"
 
 int labelled_open(session *s, const char *operand, bool to_measure, tw_dataset **out)
